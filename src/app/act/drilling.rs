@@ -1,0 +1,125 @@
+//! Down to the rows behind a number, and back the way we came.
+
+use crate::app::State;
+use crate::app::board::PanelState;
+use crate::app::effect::{Effect, Urgency};
+use crate::app::notice::Notice;
+use crate::app::trail::{Place, behind, order_behind};
+use crate::dashboard::{DASHBOARDS, Show};
+use crate::query::filter::Filter;
+use crate::query::question::Sort;
+use crate::query::scope::Scope;
+use crate::query::time::TimeRange;
+
+impl State {
+    pub(in crate::app) fn drill(&mut self) -> Vec<Effect> {
+        let index = self.board().focus;
+        let Some(panel) = self.focused() else { return Vec::new() };
+        let state = self.board().panels.get(index).cloned().unwrap_or_default();
+        let (mut filters, column) = match panel.show {
+            Show::Events => {
+                if self.explorer.row(state.cursor).is_some() {
+                    self.detail = Some(0);
+                }
+                return Vec::new();
+            }
+            Show::Cards(cards) => (Vec::new(), cards.get(state.cursor).map_or("", |card| card.column)),
+            Show::Trend { .. } => (Vec::new(), ""),
+            Show::Table(columns) => match self.value_under_cursor() {
+                Some((field, value)) => {
+                    let column = columns.get(state.column).map_or("", |column| column.column);
+                    (vec![Filter::include(field, value)], column)
+                }
+                None => return Vec::new(),
+            },
+            Show::Files => match self.value_under_cursor() {
+                Some((field, value)) => (vec![Filter::include(field, value)], ""),
+                None => return Vec::new(),
+            },
+        };
+        filters.extend(behind(column));
+        let mut scope = narrowed(&self.scope, &filters);
+        if matches!(panel.show, Show::Files) {
+            // A file's rows may lie outside the time range that is looked at.
+            scope.time = TimeRange::All;
+        }
+        self.descend(scope, order_behind(column))
+    }
+
+    /// Opens the Explorer on a narrower scope; Esc comes back.
+    pub(in crate::app) fn descend(&mut self, scope: Scope, sort: Option<Sort>) -> Vec<Effect> {
+        let Some(tab) = DASHBOARDS.iter().position(|d| d.panels().any(|panel| matches!(panel.show, Show::Events)))
+        else {
+            return Vec::new();
+        };
+        let place = self.place();
+        self.trail.descend(place);
+        let mut effects = self.forget_tab();
+        self.tab = tab;
+        self.scope = scope;
+        self.detail = None;
+        if let Some(state) = self.board_mut().panels.first_mut() {
+            *state = PanelState { sort, ..Default::default() };
+        }
+        effects.extend(self.rewind_explorer());
+        effects.extend(self.ask_visible(Urgency::Now));
+        effects
+    }
+
+    pub(in crate::app) fn back(&mut self) -> Vec<Effect> {
+        if self.exporting {
+            self.exporting = false;
+            self.notice = Some(Notice::done("export cancelled"));
+            return vec![Effect::ForgetExport];
+        }
+        if self.has_error() {
+            self.notice = None;
+            return Vec::new();
+        }
+        if self.detail.take().is_some() {
+            return Vec::new();
+        }
+        if let Some(place) = self.trail.ascend() {
+            return self.restore(place);
+        }
+        let effects = self.forget_tab();
+        if !effects.is_empty() {
+            self.notice = Some(Notice::done("cancelled · r asks again"));
+        }
+        effects
+    }
+
+    pub(in crate::app) fn history(&mut self, forward: bool) -> Vec<Effect> {
+        let present = self.place();
+        let place = if forward { self.trail.forward(present) } else { self.trail.back(present) };
+        if let Some(place) = place {
+            return self.restore(place);
+        }
+        let end = if forward { "nothing after this" } else { "nothing before this" };
+        self.notice = Some(Notice::done(end));
+        Vec::new()
+    }
+
+    pub(in crate::app) fn restore(&mut self, place: Place) -> Vec<Effect> {
+        let mut effects = self.forget_tab();
+        self.tab = place.tab;
+        self.scope = place.scope;
+        effects.extend(self.rewind_explorer());
+        let board = self.board_mut();
+        board.focus = place.focus;
+        board.panels = place.panels;
+        self.detail = place.detail;
+        effects.extend(self.ask_visible(Urgency::Now));
+        effects
+    }
+}
+
+/// The scope of the rows behind a number: what was entered takes the place of other values that its
+/// fields were limited to.
+fn narrowed(scope: &Scope, filters: &[Filter]) -> Scope {
+    let kept = scope
+        .filters()
+        .iter()
+        .filter(|known| known.exclude || filters.iter().all(|filter| filter.field != known.field));
+    Scope::new(scope.time, kept.chain(filters).cloned())
+}

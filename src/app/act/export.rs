@@ -1,0 +1,63 @@
+//! Holding the screen still, and writing a view to a file.
+
+use crate::app::State;
+use crate::app::board::{dashboard, question};
+use crate::app::effect::{Effect, Urgency};
+use crate::app::explorer::Explorer;
+use crate::app::notice::Notice;
+use crate::dashboard::Show;
+use crate::query::question::Page;
+use crate::query::time::iso;
+
+impl State {
+    pub(in crate::app) fn pause(&mut self) -> Vec<Effect> {
+        self.paused = !self.paused;
+        if self.paused { Vec::new() } else { self.ask_visible(Urgency::Now) }
+    }
+
+    pub(in crate::app) fn export(&mut self) -> Vec<Effect> {
+        if self.exporting {
+            return Vec::new();
+        }
+        let index = self.board().focus;
+        let Some(panel) = self.focused() else { return Vec::new() };
+        let state = self.board().panels.get(index).cloned().unwrap_or_default();
+        let question = if matches!(panel.show, Show::Events) {
+            Some(Explorer::question(&self.scope, state.sort.as_ref(), 0))
+        } else {
+            question(panel, 0, &state, &self.scope)
+        };
+        let Some(mut question) = question else { return Vec::new() };
+        // The file table is put in order on the screen, its order is no column of the report.
+        let sort = if matches!(panel.show, Show::Files) { None } else { question.page.sort.take() };
+        question.page = Page { offset: 0, limit: None, sort };
+        let name = self.export_name(panel.title);
+        self.exporting = true;
+        self.notice = Some(Notice::busy(format!("exporting {name} · esc cancels")));
+        vec![Effect::Export { question, name }]
+    }
+
+    /// View, scope and time, in characters that any file system takes.
+    pub(in crate::app) fn export_name(&self, title: &str) -> String {
+        let tab = dashboard(self.tab).title;
+        let view = if title.is_empty() || title == tab { tab.to_owned() } else { format!("{tab} {title}") };
+        let stamp: String =
+            self.now.map(iso).unwrap_or_default().chars().filter(char::is_ascii_digit).take(12).collect();
+        let mut name = slug(&format!("{view} {}", self.scope));
+        name = name.chars().take(90).collect();
+        if stamp.is_empty() { name } else { format!("{}-{stamp}", name.trim_end_matches('-')) }
+    }
+}
+
+fn slug(text: &str) -> String {
+    let mut out = String::new();
+    for letter in text.chars() {
+        match letter {
+            letter if letter.is_ascii_alphanumeric() || letter == '.' => out.extend(letter.to_lowercase()),
+            '≠' => out.push_str("-not-"),
+            _ if out.ends_with('-') => {}
+            _ => out.push('-'),
+        }
+    }
+    out.trim_matches(['-', '.']).to_owned()
+}

@@ -1,0 +1,147 @@
+//! Narrowing and widening what every question is about: filters from under the cursor, zooming, panning.
+
+use crate::app::State;
+use crate::app::act::Narrow;
+use crate::app::board::{filter_text, panel, row_value};
+use crate::app::effect::{Effect, Urgency};
+use crate::app::explorer::field_of;
+use crate::app::notice::Notice;
+use crate::app::trail::Place;
+use crate::dashboard::Show;
+use crate::query::field::Field;
+use crate::query::filter::Filter;
+use crate::query::scope::Scope;
+use crate::query::time::{DAY, MINUTE, Micros, TimeRange, floor};
+
+impl State {
+    pub(in crate::app) fn place(&self) -> Place {
+        Place {
+            tab: self.tab,
+            scope: self.scope.clone(),
+            focus: self.board().focus,
+            panels: self.board().panels.clone(),
+            detail: self.detail,
+            from: self.trail.from.clone(),
+        }
+    }
+
+    /// Another scope on the same tab.
+    pub(in crate::app) fn set_scope(&mut self, scope: Scope) -> Vec<Effect> {
+        if scope == self.scope {
+            return Vec::new();
+        }
+        let place = self.place();
+        self.trail.leave(place);
+        self.scope = scope;
+        self.detail = None;
+        let mut effects = self.rewind_explorer();
+        effects.extend(self.ask_visible(Urgency::Now));
+        effects
+    }
+
+    /// The Explorer's pages answer another scope or order now.
+    pub(in crate::app) fn rewind_explorer(&mut self) -> Vec<Effect> {
+        for (tab, board) in self.boards.iter_mut().enumerate() {
+            for (index, state) in board.panels.iter_mut().enumerate() {
+                if panel(tab, index).is_some_and(|panel| matches!(panel.show, Show::Events)) {
+                    state.cursor = 0;
+                }
+            }
+        }
+        self.explorer.reset().into_iter().map(Effect::Forget).collect()
+    }
+
+    pub(in crate::app) fn set_time(&mut self, time: TimeRange) -> Vec<Effect> {
+        let mut scope = self.scope.clone();
+        scope.time = time;
+        self.set_scope(scope)
+    }
+
+    pub(in crate::app) fn drop_chip(&mut self) -> Vec<Effect> {
+        let mut scope = self.scope.clone();
+        scope.remove(scope.filters().len().saturating_sub(1));
+        self.set_scope(scope)
+    }
+
+    pub(in crate::app) fn clear_chips(&mut self) -> Vec<Effect> {
+        let mut scope = self.scope.clone();
+        scope.clear();
+        self.set_scope(scope)
+    }
+
+    /// The field and value under the cursor.
+    pub(in crate::app) fn value_under_cursor(&self) -> Option<(Field, String)> {
+        let index = self.board().focus;
+        let panel = self.focused()?;
+        let state = self.board().panels.get(index)?;
+        match panel.show {
+            Show::Table(_) => {
+                let answer = self.answer(index)?;
+                let row = state.cursor.min(answer.table.rows.len().saturating_sub(1));
+                row_value(panel, state, &answer.table, row)
+            }
+            Show::Events => {
+                let (column, value) = self.event_cell()?;
+                Some((field_of(column)?, filter_text(value)))
+            }
+            Show::Files => {
+                let rows = self.file_rows();
+                let file = rows.get(state.cursor.min(rows.len().saturating_sub(1)))?;
+                Some((Field::File, file.name.clone()))
+            }
+            Show::Cards(_) | Show::Trend { .. } => None,
+        }
+    }
+
+    pub(in crate::app) fn narrow(&mut self, how: Narrow) -> Vec<Effect> {
+        let Some((field, value)) = self.value_under_cursor() else {
+            self.notice = Some(Notice::done("nothing to filter by here: move to a cell with h and l"));
+            return Vec::new();
+        };
+        let mut scope = self.scope.clone();
+        match how {
+            Narrow::Include => scope.add(Filter::include(field, value)),
+            Narrow::Exclude => scope.add(Filter::exclude(field, value)),
+            Narrow::Only => scope.only(Filter::include(field, value)),
+        }
+        self.set_scope(scope)
+    }
+
+    /// The time range with both ends, as far as they are known.
+    pub(in crate::app) fn resolved(&self) -> Option<(Micros, Micros)> {
+        let (from, until) = self.scope.time.resolve(self.now);
+        let table = self.trust.shown_answer().map(|answer| &answer.table);
+        let edge = |column: &str| table.map(|table| table.numbers(column)).unwrap_or_default();
+        #[expect(clippy::cast_possible_truncation, reason = "microseconds of this age fit")]
+        let oldest = || edge("from").into_iter().flatten().reduce(f64::min).map(|time| time as Micros);
+        let from = from.or_else(oldest)?;
+        let until = until.or(self.now.map(|now| now + 1))?;
+        (until > from).then_some((from, until))
+    }
+
+    pub(in crate::app) fn zoom(&mut self, nearer: bool) -> Vec<Effect> {
+        let time = match self.scope.time {
+            TimeRange::Last(span) if nearer => TimeRange::Last((span / 2).max(MINUTE)),
+            TimeRange::Last(span) => TimeRange::Last((span * 2).min(3660 * DAY)),
+            TimeRange::All if !nearer => return Vec::new(),
+            _ => {
+                let Some((from, until)) = self.resolved() else { return Vec::new() };
+                let (middle, span) = (from + (until - from) / 2, until - from);
+                let half = if nearer { (span / 4).max(MINUTE) } else { span.min(3660 * DAY) };
+                to_minutes(middle - half, middle + half)
+            }
+        };
+        self.set_time(time)
+    }
+
+    pub(in crate::app) fn pan(&mut self, quarters: Micros) -> Vec<Effect> {
+        let Some((from, until)) = self.resolved() else { return Vec::new() };
+        let step = ((until - from) / 4).max(MINUTE) * quarters;
+        let range = to_minutes(from + step, until + step);
+        self.set_time(range)
+    }
+}
+
+fn to_minutes(from: Micros, until: Micros) -> TimeRange {
+    TimeRange::Between(Some(floor(from, MINUTE)), Some(floor(until + MINUTE - 1, MINUTE)))
+}

@@ -1,0 +1,156 @@
+//! Everything the user can ask for: name, default keys, help, place. One table feeds the keymap, the
+//! configuration, the footer, the help overlay and `docs/keys.md`.
+
+use std::fmt::Write as _;
+
+use crate::dashboard::DASHBOARDS;
+
+/// Where a key means something. Inner places are asked first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Context {
+    /// A line of text is being typed.
+    Prompt,
+    /// The detail pane of an event is open.
+    Detail,
+    /// The KPI cards have the focus.
+    Cards,
+    /// A chart over time has the focus.
+    Trend,
+    /// A table has the focus.
+    Table,
+    /// No overlay is open.
+    View,
+    /// Always.
+    Always,
+}
+
+impl Context {
+    /// Every place, in the order of the help.
+    pub const ALL: &'static [Self] =
+        &[Self::View, Self::Table, Self::Trend, Self::Cards, Self::Detail, Self::Prompt, Self::Always];
+
+    /// Its heading in the help.
+    pub const fn title(self) -> &'static str {
+        match self {
+            Self::Prompt => "While typing",
+            Self::Detail => "One event",
+            Self::Cards => "Cards",
+            Self::Trend => "Charts over time",
+            Self::Table => "Tables",
+            Self::View => "On every tab",
+            Self::Always => "Always",
+        }
+    }
+}
+
+macro_rules! actions {
+    ($($variant:ident { $name:literal, [$($key:literal),*], $context:ident, $hint:literal, $help:literal }),+ $(,)?) => {
+        /// Something the user can ask for.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum Action { $(#[doc = $help] $variant),+ }
+
+        /// Every action.
+        pub const ACTIONS: &[ActionInfo] = &[$(ActionInfo {
+            action: Action::$variant,
+            name: $name,
+            keys: &[$($key),*],
+            context: Context::$context,
+            hint: $hint,
+            help: $help,
+        }),+];
+    };
+}
+
+/// What is known of an action.
+#[derive(Debug)]
+pub struct ActionInfo {
+    /// The action.
+    pub action: Action,
+    /// Its name in the configuration.
+    pub name: &'static str,
+    /// Its default keys.
+    pub keys: &'static [&'static str],
+    /// Where its keys are valid.
+    pub context: Context,
+    /// Its word in the footer; empty: not shown there.
+    pub hint: &'static str,
+    /// What it does.
+    pub help: &'static str,
+}
+
+actions! {
+    Drill { "drill", ["enter"], View, "drill", "Enter the rows behind the card, chart or row under the cursor; in the Explorer open the event" },
+    Back { "back", ["esc"], View, "", "One level back, the cursor where it was; cancels what is running; never quits" },
+    Filter { "filter", ["f", "/"], View, "filter", "Type a filter, with completion of fields and values" },
+    Include { "include", ["+"], Table, "+/-/= this value", "Keep only rows with the value under the cursor, beside other values of its field" },
+    Exclude { "exclude", ["-"], Table, "", "Leave rows with the value under the cursor out" },
+    Only { "only", ["="], Table, "", "Keep only rows with the value under the cursor, whatever its field was limited to" },
+    SortNext { "sort-next", [">"], Table, "</>/s sort", "Sort by the next column" },
+    SortPrevious { "sort-previous", ["<"], Table, "", "Sort by the column before" },
+    SortFlip { "sort-flip", ["s"], Table, "", "Turn the order around; sorts by the column under the cursor where nothing is sorted" },
+    PanEarlier { "pan-earlier", ["left", "h"], Trend, "←/→ pan", "Move the time range a quarter earlier" },
+    PanLater { "pan-later", ["right", "l"], Trend, "", "Move the time range a quarter later" },
+    CardPrevious { "card-previous", ["left", "h", "up", "k"], Cards, "←/→ card", "The card to the left" },
+    CardNext { "card-next", ["right", "l", "down", "j"], Cards, "", "The card to the right" },
+    ScrollDown { "scroll-down", ["pgdn", "ctrl-d", "J"], Detail, "pgdn/pgup scroll", "Scroll the event down" },
+    ScrollUp { "scroll-up", ["pgup", "ctrl-u", "K"], Detail, "", "Scroll the event up" },
+    CloseDetail { "close-detail", ["esc", "enter"], Detail, "close", "Close the event" },
+    Time { "time", ["t"], View, "time", "Pick a time range" },
+    ZoomIn { "zoom-in", ["z"], View, "z/Z zoom", "Half the time range" },
+    ZoomOut { "zoom-out", ["Z"], View, "", "Twice the time range" },
+    Variant { "variant", ["v"], View, "group by", "Group the panel by its next field" },
+    Export { "export", ["e"], View, "export", "Write the focused panel's whole answer to a CSV file" },
+    AddFiles { "add-files", ["a"], View, "add files", "Take in files, folders or archives" },
+    Help { "help", ["?", "f1"], View, "help", "This help; type to search in it" },
+    NextPanel { "next-panel", ["tab"], View, "panel", "The next panel" },
+    PreviousPanel { "previous-panel", ["shift-tab"], View, "", "The panel before" },
+    Up { "up", ["k", "up"], View, "", "One row up" },
+    Down { "down", ["j", "down"], View, "", "One row down" },
+    PageUp { "page-up", ["pgup", "ctrl-u"], View, "", "One page up" },
+    PageDown { "page-down", ["pgdn", "ctrl-d"], View, "", "One page down" },
+    Top { "top", ["g", "home"], View, "", "The first row" },
+    Bottom { "bottom", ["G", "end"], View, "", "The last row; in an Explorer of unknown length the order turns around instead" },
+    Left { "left", ["h", "left"], View, "", "One column to the left" },
+    Right { "right", ["l", "right"], View, "", "One column to the right" },
+    DropChip { "drop-chip", ["backspace"], View, "", "Take the last filter away" },
+    ClearChips { "clear-chips", ["ctrl-r"], View, "", "Take every filter away; the time range stays" },
+    HistoryBack { "history-back", ["[", "alt-left"], View, "", "The scope before this one" },
+    HistoryForward { "history-forward", ["]", "alt-right"], View, "", "The scope after this one" },
+    Refresh { "refresh", ["r", "f5"], View, "", "Ask everything on this tab again" },
+    Pause { "pause", ["p"], View, "", "Hold the screen still, or let it follow new data again" },
+    Quit { "quit", ["q"], View, "", "Leave" },
+    Accept { "accept", ["enter"], Prompt, "ok", "Take what is typed or chosen" },
+    Cancel { "cancel", ["esc"], Prompt, "close", "Close without changing anything" },
+    Complete { "complete", ["tab"], Prompt, "complete", "Take the proposal over and type on" },
+    PreviousChoice { "previous-choice", ["up", "shift-tab"], Prompt, "↑/↓ choose", "The proposal above" },
+    NextChoice { "next-choice", ["down"], Prompt, "", "The proposal below" },
+    QuitNow { "quit-now", ["ctrl-c"], Always, "", "Leave at once" },
+    Suspend { "suspend", ["ctrl-z"], Always, "", "Back to the shell; `fg` comes back" },
+    Repaint { "repaint", ["ctrl-l"], Always, "", "Paint the whole screen again" },
+}
+
+impl Action {
+    /// What is known of it.
+    pub fn info(self) -> Option<&'static ActionInfo> {
+        ACTIONS.iter().find(|info| info.action == self)
+    }
+}
+
+/// `docs/keys.md`, made from [`ACTIONS`] and the tabs' digits.
+pub fn document() -> String {
+    let mut out = String::from(
+        "# Keys\n\nMade from `app::action::ACTIONS`. Names are those of the `[keys]` table of the configuration, \
+         where each takes a list of keys.\n\n## Tabs\n\n| key | tab | |\n|---|---|---|\n",
+    );
+    for dashboard in DASHBOARDS {
+        writeln!(out, "| `{}` | {} | {} |", dashboard.key, dashboard.title, dashboard.about).ok();
+    }
+    for context in Context::ALL {
+        writeln!(out, "\n## {}\n\n| keys | name | what it does |\n|---|---|---|", context.title()).ok();
+        for info in ACTIONS.iter().filter(|info| info.context == *context) {
+            let keys: Vec<String> = info.keys.iter().map(|key| format!("`{key}`")).collect();
+            writeln!(out, "| {} | {} | {} |", keys.join(" "), info.name, info.help).ok();
+        }
+    }
+    out
+}

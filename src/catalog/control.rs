@@ -1,0 +1,470 @@
+//! The control database: files, segments, rollups, rejects and commits. It alone says what counts; a
+//! file's rows become visible by one transaction here (`reference/storage-and-faults.md` 1.4).
+
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, params};
+
+use super::merge::FillMask;
+use super::{Error, Result};
+use crate::event::Micros;
+use crate::event::file_status::Status;
+
+/// Bumped when the tables change; a newer catalog is refused.
+const SCHEMA_VERSION: i64 = 1;
+
+/// How long a writer waits for another one.
+const BUSY: Duration = Duration::from_secs(30);
+
+const SCHEMA: &str = "
+CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS commits (seq INTEGER PRIMARY KEY, at INTEGER NOT NULL, what TEXT NOT NULL, payload BLOB);
+CREATE TABLE IF NOT EXISTS files (
+  id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL, path TEXT NOT NULL, identity TEXT,
+  role TEXT, bytes INTEGER NOT NULL DEFAULT 0, sha256 TEXT, received_at INTEGER NOT NULL,
+  status TEXT NOT NULL, rows INTEGER NOT NULL DEFAULT 0, rejected_rows INTEGER NOT NULL DEFAULT 0,
+  min_time INTEGER, max_time INTEGER, filled TEXT, error TEXT NOT NULL DEFAULT '', seq INTEGER);
+CREATE INDEX IF NOT EXISTS files_by_sha ON files (sha256) WHERE status = 'done';
+CREATE INDEX IF NOT EXISTS files_by_path ON files (path);
+CREATE TABLE IF NOT EXISTS segments (
+  id INTEGER PRIMARY KEY AUTOINCREMENT, path TEXT NOT NULL UNIQUE, file_id INTEGER NOT NULL REFERENCES files,
+  date INTEGER, role TEXT NOT NULL, shadow INTEGER NOT NULL, rows INTEGER NOT NULL, bytes INTEGER NOT NULL,
+  min_time INTEGER, max_time INTEGER, types TEXT NOT NULL, seq_added INTEGER NOT NULL, seq_removed INTEGER);
+CREATE INDEX IF NOT EXISTS segments_live ON segments (seq_removed, date);
+CREATE TABLE IF NOT EXISTS rollups (
+  id INTEGER PRIMARY KEY AUTOINCREMENT, path TEXT NOT NULL UNIQUE, kind TEXT NOT NULL, date INTEGER,
+  rows INTEGER NOT NULL, seq_added INTEGER NOT NULL, seq_removed INTEGER);
+";
+
+/// A file as the table of SPEC §2.4 shows it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FileRow {
+    /// `file_id` in `events`.
+    pub id: i64,
+    /// Name without folders; `archive.zip/member.csv` in an archive.
+    pub name: String,
+    /// Full path.
+    pub path: String,
+    /// Its role, or `mixed`.
+    pub role: Option<String>,
+    /// Bytes of the decompressed content.
+    pub bytes: i64,
+    /// SHA-256 of the decompressed content.
+    pub sha256: Option<String>,
+    /// When pmtop took it up.
+    pub received_at: Micros,
+    /// Its state.
+    pub status: Status,
+    /// Rows in the catalog, merged ones included.
+    pub rows: i64,
+    /// Rows put aside.
+    pub rejected_rows: i64,
+    /// Rows that are copies of other files' events.
+    pub merged_rows: i64,
+    /// Earliest event.
+    pub min_time: Option<Micros>,
+    /// Latest event.
+    pub max_time: Option<Micros>,
+    /// What went wrong.
+    pub error: String,
+}
+
+/// One Parquet file of events or copies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Segment {
+    /// Path below the catalog's root.
+    pub path: String,
+    /// The log file that its rows came from.
+    pub file_id: i64,
+    /// Day of its rows (since 1970).
+    pub date: Option<i32>,
+    /// Role of its rows.
+    pub role: String,
+    /// 0: events; else copies, behind rows of these roles ([`super::merge::Shadow`]).
+    pub shadow: u8,
+    /// Rows.
+    pub rows: i64,
+    /// Bytes on disk.
+    pub bytes: i64,
+    /// Earliest event.
+    pub min_time: Option<Micros>,
+    /// Latest event.
+    pub max_time: Option<Micros>,
+    /// Rows by record type.
+    pub by_type: [i64; 8],
+}
+
+impl Segment {
+    /// Whether its rows hold one of the record types (bits).
+    pub fn holds(&self, types: u8) -> bool {
+        self.by_type.iter().enumerate().any(|(index, rows)| *rows > 0 && types & (1 << index) != 0)
+    }
+
+    /// Where the hashes of its rows' keys are.
+    pub fn keys_path(&self) -> String {
+        format!("keys/{}", self.path)
+    }
+}
+
+/// One Parquet file of rollups.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RollupFile {
+    /// Path below the catalog's root.
+    pub path: String,
+    /// `counts` or `latency`.
+    pub kind: String,
+    /// Day of its cells.
+    pub date: Option<i32>,
+    /// Cells.
+    pub rows: i64,
+}
+
+/// What a file was found to be, at its commit.
+#[derive(Debug, Clone, Default)]
+pub struct FileDone {
+    /// Role, or `mixed`.
+    pub role: String,
+    /// Bytes of the decompressed content.
+    pub bytes: i64,
+    /// SHA-256 of the decompressed content.
+    pub sha256: String,
+    /// Rows.
+    pub rows: i64,
+    /// Rows put aside.
+    pub rejected_rows: i64,
+    /// Earliest event.
+    pub min_time: Option<Micros>,
+    /// Latest event.
+    pub max_time: Option<Micros>,
+    /// Key columns filled, by record type.
+    pub filled: [FillMask; 8],
+    /// A remark for the file table.
+    pub error: String,
+}
+
+/// What one commit changes.
+#[derive(Debug, Clone, Default)]
+pub struct Change {
+    /// The file that became visible, and what it was found to be.
+    pub file: Option<(i64, FileDone)>,
+    /// Segments that come.
+    pub added: Vec<Segment>,
+    /// Paths of segments that go.
+    pub removed: Vec<String>,
+    /// Rollup files that come.
+    pub rollups: Vec<RollupFile>,
+    /// What happened, for people who read the log.
+    pub what: String,
+}
+
+/// A connection to the control database.
+#[derive(Debug)]
+pub struct Control {
+    db: Connection,
+}
+
+impl Control {
+    /// Opens the database, creating it if it is not there.
+    pub fn open(path: &Path) -> Result<Self> {
+        let db = Connection::open(path)?;
+        // The time-out comes first: switching to WAL may have to wait for another process.
+        db.busy_timeout(BUSY)?;
+        db.pragma_update(None, "journal_mode", "WAL")?;
+        db.pragma_update(None, "synchronous", "FULL")?;
+        db.pragma_update(None, "foreign_keys", "ON")?;
+        let mut control = Self { db };
+        control.migrate(path)?;
+        Ok(control)
+    }
+
+    fn migrate(&mut self, path: &Path) -> Result<()> {
+        let tx = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let version: i64 = tx.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+        if version > SCHEMA_VERSION {
+            return Err(Error::Newer { path: path.to_owned(), found: version, known: SCHEMA_VERSION });
+        }
+        if version < SCHEMA_VERSION {
+            tx.execute_batch(SCHEMA)?;
+            tx.pragma_update(None, "user_version", SCHEMA_VERSION)?;
+        }
+        tx.commit()?;
+        Ok(())
+    }
+
+    /// The number of the last commit; 0 before the first.
+    pub fn generation(&self) -> Result<u64> {
+        let seq: Option<i64> = self.db.query_row("SELECT max(seq) FROM commits", [], |row| row.get(0))?;
+        Ok(seq.unwrap_or(0).cast_unsigned())
+    }
+
+    /// A number that changes whenever another connection has written.
+    pub fn data_version(&self) -> Result<i64> {
+        Ok(self.db.query_row("PRAGMA data_version", [], |row| row.get(0))?)
+    }
+
+    /// Takes up a file: a row with status `ingesting`. Earlier failed attempts at the path go.
+    pub fn begin_file(&mut self, name: &str, path: &str, identity: Option<&str>, now: Micros) -> Result<i64> {
+        let tx = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        tx.execute(
+            "DELETE FROM files WHERE path = ?1 AND seq IS NULL AND status NOT IN ('ingesting', 'duplicate')",
+            [path],
+        )?;
+        tx.execute(
+            "INSERT INTO files (name, path, identity, received_at, status) VALUES (?1, ?2, ?3, ?4, 'ingesting')",
+            params![name, path, identity, now],
+        )?;
+        let id = tx.last_insert_rowid();
+        tx.commit()?;
+        Ok(id)
+    }
+
+    /// Closes a file that did not become visible.
+    pub fn end_file(&mut self, id: i64, status: Status, done: &FileDone) -> Result<()> {
+        let sha256 = if done.sha256.is_empty() { None } else { Some(&done.sha256) };
+        let role = if done.role.is_empty() { None } else { Some(&done.role) };
+        self.db.execute(
+            "UPDATE files SET status = ?2, error = ?3, bytes = ?4, sha256 = ?5, rows = ?6, rejected_rows = ?7, role = ?8
+             WHERE id = ?1",
+            params![id, status.as_str(), done.error, done.bytes, sha256, done.rows, done.rejected_rows, role],
+        )?;
+        Ok(())
+    }
+
+    /// The file with this path and identity (size, times, inode) whose content the catalog has read.
+    pub fn known_identity(&self, path: &str, identity: &str) -> Result<Option<FileRow>> {
+        self.one_file(
+            "f.path = ?1 AND f.identity = ?2 AND f.status IN ('done', 'duplicate') LIMIT 1",
+            params![path, identity],
+        )
+    }
+
+    /// The visible file with this content.
+    pub fn known_content(&self, sha256: &str) -> Result<Option<FileRow>> {
+        self.one_file("f.sha256 = ?1 AND f.status = 'done' LIMIT 1", params![sha256])
+    }
+
+    /// Whether a visible file has this many bytes, so that hashing first may save decoding.
+    pub fn has_size(&self, bytes: u64) -> Result<bool> {
+        let found: Option<i64> = self
+            .db
+            .query_row(
+                "SELECT 1 FROM files WHERE bytes = ?1 AND status = 'done' LIMIT 1",
+                [i64::try_from(bytes).unwrap_or(i64::MAX)],
+                |row| row.get(0),
+            )
+            .optional()?;
+        Ok(found.is_some())
+    }
+
+    /// Files in the hands of some process: id and path.
+    pub fn ingesting(&self) -> Result<Vec<(i64, String)>> {
+        let mut statement = self.db.prepare("SELECT id, path FROM files WHERE status = 'ingesting'")?;
+        let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
+
+    /// Marks a file whose process died.
+    pub fn interrupt(&mut self, id: i64) -> Result<()> {
+        self.db.execute(
+            "UPDATE files SET status = 'interrupted', error = 'cut off; will be taken in again' WHERE id = ?1 AND status = 'ingesting'",
+            [id],
+        )?;
+        Ok(())
+    }
+
+    /// What a visible file fills, and its SHA-256.
+    pub fn file_keys(&self, id: i64) -> Result<(String, [FillMask; 8])> {
+        let (sha, filled): (Option<String>, Option<String>) =
+            self.db.query_row("SELECT sha256, filled FROM files WHERE id = ?1", [id], |row| {
+                Ok((row.get(0)?, row.get(1)?))
+            })?;
+        Ok((sha.unwrap_or_default(), parse_filled(&filled.unwrap_or_default())))
+    }
+
+    /// A file by its id.
+    pub fn file(&self, id: i64) -> Result<Option<FileRow>> {
+        self.one_file("f.id = ?1", params![id])
+    }
+
+    /// All files, the newest first.
+    pub fn files(&self) -> Result<Vec<FileRow>> {
+        self.some_files("1 ORDER BY f.id DESC", params![])
+    }
+
+    /// When each visible file came in.
+    pub fn received(&self) -> Result<Vec<(i64, Micros)>> {
+        let mut statement = self.db.prepare("SELECT id, received_at FROM files WHERE status = 'done'")?;
+        let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
+
+    /// Id, name and path of every visible file.
+    pub fn file_names(&self) -> Result<Vec<(i64, String, String)>> {
+        let mut statement = self.db.prepare("SELECT id, name, path FROM files WHERE status = 'done'")?;
+        let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
+
+    fn one_file(&self, condition: &str, values: impl rusqlite::Params) -> Result<Option<FileRow>> {
+        Ok(self.some_files(condition, values)?.into_iter().next())
+    }
+
+    fn some_files(&self, condition: &str, values: impl rusqlite::Params) -> Result<Vec<FileRow>> {
+        let sql = format!(
+            "SELECT f.id, f.name, f.path, f.role, f.bytes, f.sha256, f.received_at, f.status, f.rows, f.rejected_rows,
+               (SELECT coalesce(sum(s.rows), 0) FROM segments s WHERE s.file_id = f.id AND s.shadow > 0 AND s.seq_removed IS NULL),
+               f.min_time, f.max_time, f.error FROM files f WHERE {condition}"
+        );
+        let mut statement = self.db.prepare(&sql)?;
+        let rows = statement.query_map(values, file_row)?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
+
+    /// The live segments and rollups, and the generation they belong to, as of one moment.
+    pub fn live(&mut self) -> Result<(u64, Vec<Segment>, Vec<RollupFile>)> {
+        let tx = self.db.transaction()?;
+        let seq: Option<i64> = tx.query_row("SELECT max(seq) FROM commits", [], |row| row.get(0))?;
+        let segments = {
+            let mut statement = tx.prepare(
+                "SELECT path, file_id, date, role, shadow, rows, bytes, min_time, max_time, types
+                 FROM segments WHERE seq_removed IS NULL ORDER BY date, min_time, path",
+            )?;
+            statement.query_map([], segment_row)?.collect::<rusqlite::Result<Vec<_>>>()?
+        };
+        let rollups = {
+            let mut statement =
+                tx.prepare("SELECT path, kind, date, rows FROM rollups WHERE seq_removed IS NULL ORDER BY id")?;
+            let rows = statement.query_map([], |row| {
+                Ok(RollupFile { path: row.get(0)?, kind: row.get(1)?, date: row.get(2)?, rows: row.get(3)? })
+            })?;
+            rows.collect::<rusqlite::Result<Vec<_>>>()?
+        };
+        tx.commit()?;
+        Ok((seq.unwrap_or(0).cast_unsigned(), segments, rollups))
+    }
+
+    /// Makes a change visible, whole or not at all; returns its number.
+    pub fn commit(&mut self, change: &Change, now: Micros) -> Result<u64> {
+        let tx = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let seq: i64 = tx.query_row("SELECT coalesce(max(seq), 0) + 1 FROM commits", [], |row| row.get(0))?;
+        tx.execute("INSERT INTO commits (seq, at, what) VALUES (?1, ?2, ?3)", params![seq, now, change.what])?;
+        if let Some((id, done)) = &change.file {
+            tx.execute(
+                "UPDATE files SET status = 'done', role = ?2, bytes = ?3, sha256 = ?4, rows = ?5, rejected_rows = ?6,
+                 min_time = ?7, max_time = ?8, filled = ?9, error = ?10, seq = ?11 WHERE id = ?1 AND status = 'ingesting'",
+                params![
+                    id, done.role, done.bytes, done.sha256, done.rows, done.rejected_rows, done.min_time, done.max_time,
+                    print_filled(&done.filled), done.error, seq
+                ],
+            )?;
+            if tx.changes() != 1 {
+                return Err(Error::LostClaim { id: *id });
+            }
+        }
+        for path in &change.removed {
+            tx.execute("UPDATE segments SET seq_removed = ?2 WHERE path = ?1", params![path, seq])?;
+        }
+        for segment in &change.added {
+            tx.execute(
+                "INSERT INTO segments (path, file_id, date, role, shadow, rows, bytes, min_time, max_time, types, seq_added)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+                params![
+                    segment.path, segment.file_id, segment.date, segment.role, segment.shadow, segment.rows,
+                    segment.bytes, segment.min_time, segment.max_time, print_counts(&segment.by_type), seq
+                ],
+            )?;
+        }
+        for rollup in &change.rollups {
+            tx.execute(
+                "INSERT INTO rollups (path, kind, date, rows, seq_added) VALUES (?1, ?2, ?3, ?4, ?5)",
+                params![rollup.path, rollup.kind, rollup.date, rollup.rows, seq],
+            )?;
+        }
+        tx.commit()?;
+        Ok(seq.cast_unsigned())
+    }
+
+    /// Every path that some segment or rollup names, visible or not.
+    pub fn all_paths(&self) -> Result<std::collections::HashSet<String>> {
+        let mut statement = self.db.prepare("SELECT path FROM segments UNION ALL SELECT path FROM rollups")?;
+        let rows = statement.query_map([], |row| row.get(0))?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
+
+    /// Paths of segments and rollups that no reader can ask for any more.
+    pub fn removed_paths(&self) -> Result<Vec<String>> {
+        let mut statement = self.db.prepare(
+            "SELECT path FROM segments WHERE seq_removed IS NOT NULL UNION ALL SELECT path FROM rollups WHERE seq_removed IS NOT NULL",
+        )?;
+        let rows = statement.query_map([], |row| row.get(0))?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
+
+    /// Forgets a path whose file is gone from disk.
+    pub fn forget_path(&mut self, path: &str) -> Result<()> {
+        self.db.execute("DELETE FROM segments WHERE path = ?1 AND seq_removed IS NOT NULL", [path])?;
+        self.db.execute("DELETE FROM rollups WHERE path = ?1 AND seq_removed IS NOT NULL", [path])?;
+        Ok(())
+    }
+}
+
+fn file_row(row: &Row<'_>) -> rusqlite::Result<FileRow> {
+    let status: String = row.get(7)?;
+    Ok(FileRow {
+        id: row.get(0)?,
+        name: row.get(1)?,
+        path: row.get(2)?,
+        role: row.get(3)?,
+        bytes: row.get(4)?,
+        sha256: row.get(5)?,
+        received_at: row.get(6)?,
+        status: Status::parse(&status).unwrap_or(Status::Failed),
+        rows: row.get(8)?,
+        rejected_rows: row.get(9)?,
+        merged_rows: row.get(10)?,
+        min_time: row.get(11)?,
+        max_time: row.get(12)?,
+        error: row.get(13)?,
+    })
+}
+
+fn segment_row(row: &Row<'_>) -> rusqlite::Result<Segment> {
+    let types: String = row.get(9)?;
+    Ok(Segment {
+        path: row.get(0)?,
+        file_id: row.get(1)?,
+        date: row.get(2)?,
+        role: row.get(3)?,
+        shadow: row.get(4)?,
+        rows: row.get(5)?,
+        bytes: row.get(6)?,
+        min_time: row.get(7)?,
+        max_time: row.get(8)?,
+        by_type: parse_counts(&types),
+    })
+}
+
+fn print_counts(counts: &[i64; 8]) -> String {
+    counts.map(|count| count.to_string()).join(",")
+}
+
+fn parse_counts(text: &str) -> [i64; 8] {
+    let mut counts = [0; 8];
+    for (slot, part) in counts.iter_mut().zip(text.split(',')) {
+        *slot = part.parse().unwrap_or(0);
+    }
+    counts
+}
+
+fn print_filled(filled: &[FillMask; 8]) -> String {
+    filled.map(|mask| mask.0.to_string()).join(",")
+}
+
+fn parse_filled(text: &str) -> [FillMask; 8] {
+    let mut filled = [FillMask::default(); 8];
+    for (slot, part) in filled.iter_mut().zip(text.split(',')) {
+        slot.0 = part.parse().unwrap_or(0);
+    }
+    filled
+}

@@ -1,0 +1,146 @@
+//! The catalog: events and rollups in Parquet, one control database that says what counts.
+
+pub mod commit;
+pub mod control;
+pub mod layout;
+pub mod locks;
+pub mod merge;
+pub mod rollup;
+pub mod table;
+pub mod write;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use control::{Control, FileRow, RollupFile, Segment};
+use layout::Layout;
+
+/// The result of an operation on the catalog.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// What can go wrong in the catalog.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Disk.
+    #[error("{path}: {source}")]
+    Disk {
+        /// The file or folder.
+        path: PathBuf,
+        /// The reason.
+        source: std::io::Error,
+    },
+    /// Disk, path unknown.
+    #[error("catalog: {0}")]
+    Io(#[from] std::io::Error),
+    /// The control database.
+    #[error("control database: {0}")]
+    Control(#[from] rusqlite::Error),
+    /// Parquet.
+    #[error("parquet: {0}")]
+    Parquet(#[from] parquet::errors::ParquetError),
+    /// Arrow.
+    #[error("arrow: {0}")]
+    Arrow(#[from] arrow::error::ArrowError),
+    /// A catalog of a later pmtop.
+    #[error("{path}: written by a newer pmtop (version {found}, this one knows {known}); update pmtop")]
+    Newer {
+        /// The control database.
+        path: PathBuf,
+        /// Its version.
+        found: i64,
+        /// The version known here.
+        known: i64,
+    },
+    /// A file whose Parquet does not hold what was written.
+    #[error("{path}: {found} rows in the footer, {expected} written; the file is discarded")]
+    RowCount {
+        /// The Parquet file.
+        path: PathBuf,
+        /// Rows written.
+        expected: i64,
+        /// Rows found.
+        found: i64,
+    },
+    /// Another process took a file over.
+    #[error("file {id} was taken over by another process")]
+    LostClaim {
+        /// Its id.
+        id: i64,
+    },
+}
+
+/// What is visible at one moment: the segments and rollups of one generation.
+#[derive(Debug, Clone, Default)]
+pub struct Snapshot {
+    /// The number of the last commit.
+    pub generation: u64,
+    /// Segments of events (shadow 0) and copies.
+    pub segments: Vec<Segment>,
+    /// Rollup files.
+    pub rollups: Vec<RollupFile>,
+    /// The catalog's folder.
+    pub root: PathBuf,
+}
+
+impl Snapshot {
+    /// The latest event; later than `received` by over a day does not count (SPEC §4, "now").
+    pub fn newest(&self) -> Option<i64> {
+        self.segments.iter().filter_map(|segment| segment.max_time).max()
+    }
+}
+
+/// A catalog on local disk, shared by any number of processes.
+#[derive(Debug)]
+pub struct Catalog {
+    layout: Layout,
+    control: Mutex<Control>,
+    cached: Mutex<Option<(i64, Arc<Snapshot>)>>,
+    /// Held as long as this process may read segments.
+    _reading: locks::Lock,
+}
+
+impl Catalog {
+    /// Opens the catalog in a folder, creating it if it is not there, and repairs what a crash left.
+    pub fn open(root: &Path) -> Result<Arc<Self>> {
+        let disk = |source| Error::Disk { path: root.to_owned(), source };
+        let layout = Layout::create(root).map_err(disk)?;
+        let control = Control::open(&layout.control())?;
+        commit::recover(&layout, &control)?;
+        let reading = locks::Lock::shared(&layout.lock("readers")).map_err(disk)?;
+        Ok(Arc::new(Self { layout, control: Mutex::new(control), cached: Mutex::new(None), _reading: reading }))
+    }
+
+    /// Where things are on disk.
+    pub fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// Runs something on the control database.
+    pub fn control<T>(&self, run: impl FnOnce(&mut Control) -> Result<T>) -> Result<T> {
+        run(&mut self.control.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// What is visible now. Cheap while nothing has changed.
+    pub fn snapshot(&self) -> Result<Arc<Snapshot>> {
+        let mut cached = self.cached.lock().unwrap_or_else(PoisonError::into_inner);
+        let root = self.layout.root().to_owned();
+        let fresh = self.control(|control| {
+            let generation = i64::try_from(control.generation()?).unwrap_or(i64::MAX);
+            if let Some((known, snapshot)) = cached.as_ref()
+                && *known == generation
+            {
+                return Ok((generation, Arc::clone(snapshot)));
+            }
+            let (generation, segments, rollups) = control.live()?;
+            let snapshot = Snapshot { generation, segments, rollups, root };
+            Ok((i64::try_from(generation).unwrap_or(i64::MAX), Arc::new(snapshot)))
+        })?;
+        *cached = Some(fresh.clone());
+        Ok(fresh.1)
+    }
+
+    /// The file table, newest first.
+    pub fn files(&self) -> Result<Vec<FileRow>> {
+        self.control(|control| control.files())
+    }
+}

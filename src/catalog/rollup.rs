@@ -1,0 +1,389 @@
+//! What is added up at ingest: counts by quarter of an hour × dimensions × outcome, and latency
+//! histograms by hour × one dimension. A later commit that makes an event a copy writes cells with
+//! negative counts; sums over all files of a day are what counts.
+//!
+//! `counts` answers every combination of the dimensions, filters and groups alike; `latency` answers
+//! one dimension, filtered and grouped by itself or by time. Everything else goes to raw Parquet.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow::array::{
+    Array, ArrayRef, AsArray, BooleanArray, Int32Array, Int64Array, RecordBatch, StringArray, StringBuilder,
+    TimestampMicrosecondArray, UInt8Array,
+};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Field, Int32Type, Int64Type, Schema, SchemaRef, TimestampMicrosecondType};
+
+use super::control::RollupFile;
+use super::{Result, layout, write};
+use crate::event::schema::timestamp;
+use crate::event::{Kind, Micros, column_index};
+
+/// Width of a bucket of counts.
+pub const COUNT_BUCKET: Micros = 15 * 60 * 1_000_000;
+/// Width of a bucket of latencies.
+pub const LATENCY_BUCKET: Micros = 60 * 60 * 1_000_000;
+
+/// The dimensions that counts carry, as columns of `events`.
+pub const DIMENSIONS: [&str; 8] =
+    ["job_id", "user_id", "sender_domain", "recipient_domain", "provider", "vmta", "vmta_pool", "source_ip"];
+
+/// What happened, as columns of `events`, besides `smtp_code` and `is_rb`.
+pub const OUTCOMES: [&str; 7] =
+    ["event_type", "record_type", "kind", "bounce_category", "bounce_class", "reply_class", "smtp_status"];
+
+/// The dimensions of `latency`; the empty name stands for all mail together.
+pub const LATENCY_DIMENSIONS: [&str; 8] =
+    ["", "job_id", "user_id", "recipient_domain", "provider", "vmta", "vmta_pool", "source_ip"];
+
+/// Relative accuracy of latency buckets: half of the 1 % that SPEC §4 allows, since a bucket answers
+/// with the mean of its values.
+const ALPHA: f64 = 0.005;
+
+/// The histogram bucket of a latency: `ceil(ln ms / ln γ)`, γ = (1+α)/(1-α) (DDSketch, Masson et al.
+/// 2019); zero has a bucket of its own.
+#[expect(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "latencies are far below 2^52 ms")]
+pub fn latency_bucket(ms: i64) -> i32 {
+    if ms <= 0 { -1 } else { ((ms as f64).ln() / log_gamma()).ceil() as i32 }
+}
+
+/// ln γ.
+pub fn log_gamma() -> f64 {
+    ((1.0 + ALPHA) / (1.0 - ALPHA)).ln()
+}
+
+/// Events that are alike; the order of the fields is the order of the cells in a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+struct CountKey {
+    date: Option<i32>,
+    bucket: Option<Micros>,
+    combo: u32,
+    outcome: u32,
+    shadow: u8,
+}
+
+/// A cell of a histogram.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+struct LatencyKey {
+    date: Option<i32>,
+    dimension: u8,
+    value: u32,
+    hour: Micros,
+    attempt: bool,
+    role: u32,
+    shadow: u8,
+    bucket: i32,
+}
+
+/// The names of the two latency measures (SPEC §4).
+pub const MEASURES: [&str; 2] = ["delivery", "attempt"];
+
+#[derive(Debug, Clone, Copy, Default)]
+struct LatencyCell {
+    n: i64,
+    sum: i64,
+    max: i64,
+}
+
+/// Adds up batches of events.
+#[derive(Debug, Default)]
+pub struct Builder {
+    words: Interner,
+    combos: Tuples<8>,
+    outcomes: Tuples<9>,
+    counts: HashMap<CountKey, i64>,
+    latency: HashMap<LatencyKey, LatencyCell>,
+}
+
+/// Words → dense ids; 0 is "no value".
+#[derive(Debug)]
+struct Interner {
+    ids: HashMap<Arc<str>, u32>,
+    words: Vec<Arc<str>>,
+}
+
+impl Default for Interner {
+    fn default() -> Self {
+        let nothing: Arc<str> = Arc::from("");
+        Self { ids: HashMap::from([(Arc::clone(&nothing), 0)]), words: vec![nothing] }
+    }
+}
+
+impl Interner {
+    fn id(&mut self, word: &str) -> u32 {
+        if let Some(id) = self.ids.get(word) {
+            return *id;
+        }
+        let word: Arc<str> = Arc::from(word);
+        let id = u32::try_from(self.words.len()).unwrap_or(u32::MAX);
+        self.words.push(Arc::clone(&word));
+        self.ids.insert(word, id);
+        id
+    }
+}
+
+/// Tuples of ids → dense ids.
+#[derive(Debug)]
+struct Tuples<const N: usize> {
+    ids: HashMap<[u32; N], u32>,
+    tuples: Vec<[u32; N]>,
+    last: Option<([u32; N], u32)>,
+}
+
+impl<const N: usize> Default for Tuples<N> {
+    fn default() -> Self {
+        Self { ids: HashMap::new(), tuples: Vec::new(), last: None }
+    }
+}
+
+impl<const N: usize> Tuples<N> {
+    fn id(&mut self, tuple: [u32; N]) -> u32 {
+        if let Some((last, id)) = self.last
+            && last == tuple
+        {
+            return id;
+        }
+        let next = u32::try_from(self.tuples.len()).unwrap_or(u32::MAX);
+        let id = *self.ids.entry(tuple).or_insert(next);
+        if id == next {
+            self.tuples.push(tuple);
+        }
+        self.last = Some((tuple, id));
+        id
+    }
+}
+
+/// One column of a batch as ids of the builder.
+struct Ids {
+    ids: Vec<u32>,
+}
+
+impl Ids {
+    fn of(column: &ArrayRef, words: &mut Interner) -> Result<Self> {
+        let ids = if let Some(dictionary) = column.as_dictionary_opt::<Int32Type>() {
+            let values = cast(dictionary.values(), &DataType::Utf8)?;
+            let values = values.as_string::<i32>();
+            // Only words that the batch uses are taken over.
+            let mut map = vec![u32::MAX; values.len()];
+            let keys = dictionary.keys();
+            (0..keys.len())
+                .map(|row| {
+                    if keys.is_null(row) {
+                        return 0;
+                    }
+                    let key = usize::try_from(keys.value(row)).unwrap_or_default();
+                    if map[key] == u32::MAX {
+                        map[key] = words.id(values.value(key));
+                    }
+                    map[key]
+                })
+                .collect()
+        } else {
+            let values = cast(column, &DataType::Utf8)?;
+            values.as_string::<i32>().iter().map(|word| words.id(word.unwrap_or_default())).collect()
+        };
+        Ok(Self { ids })
+    }
+}
+
+impl Builder {
+    /// Adds rows (`sign` 1) or takes them back (`sign` -1). `shadow` 0: events; else copies.
+    pub fn add(&mut self, batch: &RecordBatch, shadow: u8, sign: i64) -> Result<()> {
+        let column = |name: &str| batch.column(column_index(name).unwrap_or_default());
+        let mut ids_of = |name: &str| Ids::of(column(name), &mut self.words);
+        let dimensions = DIMENSIONS.iter().map(|name| ids_of(name)).collect::<Result<Vec<_>>>()?;
+        let outcomes = OUTCOMES.iter().map(|name| ids_of(name)).collect::<Result<Vec<_>>>()?;
+        let times = cast(column("event_time"), &timestamp())?;
+        let times = times.as_primitive::<TimestampMicrosecondType>();
+        let dates = cast(column("date"), &DataType::Int32)?;
+        let dates = dates.as_primitive::<Int32Type>();
+        let codes = column("smtp_code").as_primitive::<Int64Type>();
+        let latencies = column("delivery_latency_ms").as_primitive::<Int64Type>();
+        let is_rb = column("is_rb").as_boolean();
+        let (delivered, deferred) = (self.words.id(Kind::Delivered.as_str()), self.words.id(Kind::Deferred.as_str()));
+        let latency_columns: Vec<Option<usize>> =
+            LATENCY_DIMENSIONS.iter().map(|name| DIMENSIONS.iter().position(|dimension| dimension == name)).collect();
+
+        for row in 0..batch.num_rows() {
+            let mut combo = [0; 8];
+            for (slot, ids) in combo.iter_mut().zip(&dimensions) {
+                *slot = ids.ids[row];
+            }
+            let mut outcome = [0; 9];
+            for (slot, ids) in outcome.iter_mut().zip(&outcomes) {
+                *slot = ids.ids[row];
+            }
+            outcome[7] = if codes.is_null(row) { 0 } else { u32::try_from(codes.value(row)).unwrap_or_default() };
+            outcome[8] = u32::from(is_rb.value(row));
+            let date = if dates.is_null(row) { None } else { Some(dates.value(row)) };
+            let time = if times.is_null(row) { None } else { Some(times.value(row)) };
+            let combo_id = self.combos.id(combo);
+            let outcome_id = self.outcomes.id(outcome);
+            let bucket = time.map(|time| time.div_euclid(COUNT_BUCKET) * COUNT_BUCKET);
+            let key = CountKey { date, bucket, combo: combo_id, outcome: outcome_id, shadow };
+            *self.counts.entry(key).or_insert(0) += sign;
+
+            let Some(time) = time else { continue };
+            let kind = outcome[2];
+            if latencies.is_null(row) || (kind != delivered && kind != deferred) {
+                continue;
+            }
+            let hour = time.div_euclid(LATENCY_BUCKET) * LATENCY_BUCKET;
+            let ms = latencies.value(row);
+            let bucket = latency_bucket(ms);
+            for (dimension, source) in (0u8..).zip(&latency_columns) {
+                let value = source.map_or(0, |source| combo[source]);
+                let attempt = kind == deferred;
+                let key = LatencyKey { date, dimension, value, hour, attempt, role: outcome[0], shadow, bucket };
+                let cell = self.latency.entry(key).or_default();
+                cell.n += sign;
+                cell.sum += sign * ms;
+                cell.max = cell.max.max(ms);
+            }
+        }
+        Ok(())
+    }
+
+    /// Cells of counts so far.
+    pub fn count_cells(&self) -> usize {
+        self.counts.len()
+    }
+
+    /// Cells of latency so far.
+    pub fn latency_cells(&self) -> usize {
+        self.latency.len()
+    }
+
+    /// Writes the cells into `staging/`, a file for each day and kind; returns where each will be.
+    pub fn write(&self, staging: &Path, name: &str) -> Result<Vec<(std::path::PathBuf, RollupFile)>> {
+        let mut out = Vec::new();
+        let mut days: Vec<Option<i32>> = self.counts.keys().map(|key| key.date).collect();
+        days.sort_unstable();
+        days.dedup();
+        for (index, date) in days.into_iter().enumerate() {
+            for (kind, batch) in [("counts", self.counts_batch(date)?), ("latency", self.latency_batch(date)?)] {
+                if batch.num_rows() == 0 {
+                    continue;
+                }
+                let path = staging.join(format!("{name}-{index}.{kind}.parquet"));
+                write::write_rollup(&path, &batch)?;
+                let rollup = RollupFile {
+                    path: format!("rollups/{}/{name}-{index}.{kind}.parquet", layout::date_folder(date)),
+                    kind: kind.to_owned(),
+                    date,
+                    rows: i64::try_from(batch.num_rows()).unwrap_or(i64::MAX),
+                };
+                out.push((path, rollup));
+            }
+        }
+        Ok(out)
+    }
+
+    fn counts_batch(&self, date: Option<i32>) -> Result<RecordBatch> {
+        let mut rows: Vec<(&CountKey, i64)> =
+            self.counts.iter().filter(|(key, n)| key.date == date && **n != 0).map(|(key, n)| (key, *n)).collect();
+        rows.sort_unstable();
+        let combo = |key: &CountKey, index: usize| self.combos.tuples[key.combo as usize][index];
+        let outcome = |key: &CountKey, index: usize| self.outcomes.tuples[key.outcome as usize][index];
+        let buckets: TimestampMicrosecondArray = rows.iter().map(|(key, _)| key.bucket).collect();
+        let mut columns: Vec<ArrayRef> = vec![Arc::new(buckets.with_timezone("UTC"))];
+        for dimension in 0..DIMENSIONS.len() {
+            columns.push(self.word_column(rows.iter().map(|(key, _)| combo(key, dimension))));
+        }
+        for word in 0..OUTCOMES.len() {
+            columns.push(self.word_column(rows.iter().map(|(key, _)| outcome(key, word))));
+        }
+        columns.push(Arc::new(rows.iter().map(|(key, _)| i32::try_from(outcome(key, 7)).ok()).collect::<Int32Array>()));
+        columns.push(Arc::new(rows.iter().map(|(key, _)| Some(outcome(key, 8) == 1)).collect::<BooleanArray>()));
+        columns.push(Arc::new(rows.iter().map(|(key, _)| Some(key.shadow)).collect::<UInt8Array>()));
+        columns.push(Arc::new(rows.iter().map(|(_, n)| Some(*n)).collect::<Int64Array>()));
+        Ok(RecordBatch::try_new(counts_schema(), columns)?)
+    }
+
+    fn latency_batch(&self, date: Option<i32>) -> Result<RecordBatch> {
+        let mut rows: Vec<(&LatencyKey, &LatencyCell)> =
+            self.latency.iter().filter(|(key, cell)| key.date == date && cell.n != 0).collect();
+        rows.sort_unstable_by_key(|(key, _)| **key);
+        let hours: TimestampMicrosecondArray = rows.iter().map(|(key, _)| Some(key.hour)).collect();
+        let dimensions = rows.iter().map(|(key, _)| LATENCY_DIMENSIONS[usize::from(key.dimension)]);
+        let measures = rows.iter().map(|(key, _)| MEASURES[usize::from(key.attempt)]);
+        let columns: Vec<ArrayRef> = vec![
+            Arc::new(hours.with_timezone("UTC")),
+            Arc::new(StringArray::from_iter_values(dimensions)),
+            self.word_column(rows.iter().map(|(key, _)| key.value)),
+            Arc::new(StringArray::from_iter_values(measures)),
+            self.word_column(rows.iter().map(|(key, _)| key.role)),
+            Arc::new(rows.iter().map(|(key, _)| Some(key.shadow)).collect::<UInt8Array>()),
+            Arc::new(rows.iter().map(|(key, _)| Some(key.bucket)).collect::<Int32Array>()),
+            Arc::new(rows.iter().map(|(_, cell)| Some(cell.n)).collect::<Int64Array>()),
+            Arc::new(rows.iter().map(|(_, cell)| Some(cell.sum)).collect::<Int64Array>()),
+            Arc::new(rows.iter().map(|(_, cell)| Some(cell.max)).collect::<Int64Array>()),
+        ];
+        Ok(RecordBatch::try_new(latency_schema(), columns)?)
+    }
+
+    fn word_column(&self, ids: impl Iterator<Item = u32>) -> ArrayRef {
+        let mut builder = StringBuilder::new();
+        for id in ids {
+            builder.append_option((id != 0).then(|| &*self.words.words[id as usize]));
+        }
+        Arc::new(builder.finish())
+    }
+}
+
+/// The columns of a `counts` file.
+pub fn counts_schema() -> SchemaRef {
+    let word = |name: &str| Field::new(name, DataType::Utf8, true);
+    let mut fields = vec![Field::new("bucket", timestamp(), true)];
+    fields.extend(DIMENSIONS.iter().map(|name| word(name)));
+    fields.extend(OUTCOMES.iter().map(|name| word(name)));
+    fields.extend([
+        Field::new("smtp_code", DataType::Int32, true),
+        Field::new("is_rb", DataType::Boolean, true),
+        Field::new("shadow", DataType::UInt8, true),
+        Field::new("n", DataType::Int64, true),
+    ]);
+    Arc::new(Schema::new(fields))
+}
+
+/// The columns of a `latency` file.
+pub fn latency_schema() -> SchemaRef {
+    Arc::new(Schema::new(vec![
+        Field::new("bucket", timestamp(), true),
+        Field::new("dimension", DataType::Utf8, true),
+        Field::new("value", DataType::Utf8, true),
+        Field::new("measure", DataType::Utf8, true),
+        Field::new("event_type", DataType::Utf8, true),
+        Field::new("shadow", DataType::UInt8, true),
+        Field::new("latency_bucket", DataType::Int32, true),
+        Field::new("n", DataType::Int64, true),
+        Field::new("sum_ms", DataType::Int64, true),
+        Field::new("max_ms", DataType::Int64, true),
+    ]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_latency_bucket_is_at_most_one_percent_wide_on_either_side() {
+        for ms in [1i64, 999, 1000, 60_000, 3_600_000, 86_400_000] {
+            let bucket = latency_bucket(ms);
+            let upper = (f64::from(bucket) * log_gamma()).exp();
+            let lower = (f64::from(bucket - 1) * log_gamma()).exp();
+            assert!(lower <= ms as f64 * 1.000_001 && ms as f64 <= upper * 1.000_001, "{ms}");
+            assert!(upper / lower < 1.0101);
+        }
+        assert_eq!(latency_bucket(0), -1);
+    }
+
+    #[test]
+    fn whole_seconds_below_a_minute_and_a_half_have_buckets_of_their_own() {
+        for second in 1..95 {
+            assert_ne!(latency_bucket(second * 1000), latency_bucket((second + 1) * 1000), "{second}");
+        }
+    }
+}

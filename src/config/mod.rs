@@ -1,0 +1,298 @@
+//! Settings: flags > environment `PMTOP_*` > `config.toml` > defaults. `config.example.toml` documents
+//! every key and a test keeps it equal to the defaults.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::event::bounce::BounceOverrides;
+
+pub mod keys;
+pub mod theme;
+
+/// Why the settings could not be used.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The file could not be read.
+    #[error("{path}: cannot read the configuration: {source}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// The reason.
+        source: std::io::Error,
+    },
+    /// The file is not valid; the message names line and column.
+    #[error("{path}: {message}")]
+    Parse {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, with the line.
+        message: String,
+    },
+    /// A value that cannot work.
+    #[error("setting `{key}`: {why}")]
+    Value {
+        /// The key.
+        key: &'static str,
+        /// What is wrong and what to write instead.
+        why: String,
+    },
+}
+
+/// What becomes of a source file once it is in the catalog.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Afterwards {
+    /// It stays where it is.
+    Keep,
+    /// It moves into `inbox.processed`.
+    Move,
+    /// It is deleted.
+    Delete,
+}
+
+/// What becomes of a file whose content is in the catalog already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Duplicates {
+    /// Status `duplicate`, exit code 0.
+    Skip,
+    /// Status `rejected`, exit code 1.
+    Reject,
+}
+
+/// All settings.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Where the catalog is kept.
+    pub catalog: PathBuf,
+    /// Name of this host in the `host` column, where the rows carry no `userString`.
+    pub host: String,
+    /// Folders that are watched, and how.
+    pub inbox: Inbox,
+    /// How files are read.
+    pub ingest: Ingest,
+    /// How questions are answered.
+    pub query: Query,
+    /// The screen.
+    pub ui: Ui,
+    /// Further providers, before the built-in ones: name → MX suffixes and domains.
+    pub providers: BTreeMap<String, Provider>,
+    /// Reply classes, statuses or bounce categories → hard, soft, block; before the built-in table.
+    pub bounce_classes: BounceOverrides,
+    /// Action name → keys.
+    pub keys: BTreeMap<String, Vec<String>>,
+}
+
+/// Folders that are watched, and how.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Inbox {
+    /// The folders.
+    pub folders: Vec<PathBuf>,
+    /// Seconds that a file's size and time must be at rest before it is taken in.
+    pub settle_seconds: u64,
+    /// Seconds between full scans, for network filesystems and missed events.
+    pub rescan_seconds: u64,
+    /// What becomes of a file once it is in the catalog.
+    pub afterwards: Afterwards,
+    /// Where files go with `afterwards = "move"`.
+    pub processed: PathBuf,
+}
+
+/// How files are read.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Ingest {
+    /// What becomes of a file whose content is known.
+    pub duplicates: Duplicates,
+    /// Column that holds the message id; compared without case.
+    pub message_id: String,
+    /// Column that fills `custom_header`; compared without case.
+    pub custom_header: String,
+    /// Regular expression with a group `user`, applied to the job id.
+    pub user_from_job: String,
+    /// Column that holds the user, tried last; empty: none.
+    pub user_header: String,
+    /// CSV file with the columns `job,user`; `*` is a wildcard in `job`. Empty: none.
+    pub user_mapping: PathBuf,
+    /// Longest record in bytes; a longer one is put aside.
+    pub max_record_bytes: usize,
+    /// Largest decompressed size of one archive member in bytes.
+    pub max_member_bytes: u64,
+}
+
+/// How questions are answered.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Query {
+    /// Megabytes that queries may hold in memory.
+    pub memory_mb: usize,
+    /// Most rows that `pmtop sql` and the SQL prompt return.
+    pub max_rows: usize,
+    /// Seconds after which a statement is given up.
+    pub timeout_seconds: u64,
+    /// Rates over fewer than this are shown dimmed.
+    pub min_n: i64,
+}
+
+/// The screen.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Ui {
+    /// `dark`, `light` or `mono`.
+    pub theme: theme::Choice,
+    /// The time range at the first start: `24h`, `7d`, `all`, …
+    pub range: String,
+    /// Seconds between refreshes while files come in.
+    pub refresh_seconds: u64,
+}
+
+/// A mailbox provider of the user's own.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Provider {
+    /// Suffixes of its mail hosts.
+    pub mx: Vec<String>,
+    /// Its recipient domains.
+    pub domains: Vec<String>,
+    /// Names of its queue roll-ups, without their ending.
+    pub rollups: Vec<String>,
+    /// Whether it sends complaint reports; none keeps what the built-in table says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fbl: Option<bool>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            catalog: data_home().join("catalog"),
+            host: String::new(),
+            inbox: Inbox::default(),
+            ingest: Ingest::default(),
+            query: Query::default(),
+            ui: Ui::default(),
+            providers: BTreeMap::new(),
+            bounce_classes: BounceOverrides::default(),
+            keys: BTreeMap::new(),
+        }
+    }
+}
+
+impl Default for Inbox {
+    fn default() -> Self {
+        Self {
+            folders: Vec::new(),
+            settle_seconds: 2,
+            rescan_seconds: 30,
+            afterwards: Afterwards::Keep,
+            processed: PathBuf::from("processed"),
+        }
+    }
+}
+
+impl Default for Ingest {
+    fn default() -> Self {
+        Self {
+            duplicates: Duplicates::Skip,
+            message_id: "header_Message-Id".to_owned(),
+            custom_header: "header_X-Job".to_owned(),
+            user_from_job: "^(?P<user>[^-_.]+)".to_owned(),
+            user_header: String::new(),
+            user_mapping: PathBuf::new(),
+            max_record_bytes: 1 << 20,
+            max_member_bytes: 8 << 30,
+        }
+    }
+}
+
+impl Default for Query {
+    fn default() -> Self {
+        Self { memory_mb: 256, max_rows: 100_000, timeout_seconds: 60, min_n: 100 }
+    }
+}
+
+impl Default for Ui {
+    fn default() -> Self {
+        Self { theme: theme::Choice::Dark, range: "24h".to_owned(), refresh_seconds: 1 }
+    }
+}
+
+fn data_home() -> PathBuf {
+    dirs::data_dir().unwrap_or_else(|| PathBuf::from(".")).join("pmtop")
+}
+
+/// Where `config.toml` is looked for when none is named.
+pub fn default_path() -> PathBuf {
+    dirs::config_dir().unwrap_or_else(|| PathBuf::from(".")).join("pmtop").join("config.toml")
+}
+
+impl Config {
+    /// The settings of a file; without a name the default place is tried and may be absent.
+    pub fn load(path: Option<&Path>) -> Result<Self, Error> {
+        let (path, required) = match path {
+            Some(path) => (path.to_owned(), true),
+            None => (default_path(), false),
+        };
+        match std::fs::read_to_string(&path) {
+            Ok(text) => Self::parse(&text, &path),
+            Err(error) if !required && error.kind() == std::io::ErrorKind::NotFound => Ok(Self::default()),
+            Err(source) => Err(Error::Read { path, source }),
+        }
+    }
+
+    /// The settings of a text; the path is for messages only.
+    pub fn parse(text: &str, path: &Path) -> Result<Self, Error> {
+        let config: Self =
+            toml::from_str(text).map_err(|error| Error::Parse { path: path.to_owned(), message: error.to_string() })?;
+        config.check()?;
+        Ok(config)
+    }
+
+    /// Refuses values that cannot work, naming the key and what to write.
+    pub fn check(&self) -> Result<(), Error> {
+        let refuse = |key, why: String| Err(Error::Value { key, why });
+        match regex::Regex::new(&self.ingest.user_from_job) {
+            Err(error) => return refuse("ingest.user_from_job", error.to_string()),
+            Ok(regex) if regex.capture_names().flatten().all(|name| name != "user") => {
+                return refuse("ingest.user_from_job", "needs a group named `user`: (?P<user>…)".to_owned());
+            }
+            Ok(_) => {}
+        }
+        if self.query.memory_mb < 32 {
+            return refuse("query.memory_mb", format!("{} is too little; at least 32", self.query.memory_mb));
+        }
+        Ok(())
+    }
+
+    /// Every setting as TOML.
+    pub fn print(&self) -> Result<String, Error> {
+        toml::to_string_pretty(self).map_err(|error| Error::Value { key: "config", why: error.to_string() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_key_is_named_with_its_line() {
+        let error = Config::parse("host = \"a\"\ncatalogue = \"x\"\n", Path::new("c.toml")).unwrap_err();
+        let message = error.to_string();
+        assert!(message.contains("c.toml") && message.contains("line 2") && message.contains("catalogue"), "{message}");
+    }
+
+    #[test]
+    fn a_user_pattern_without_its_group_is_refused() {
+        let error = Config::parse("[ingest]\nuser_from_job = \"^.\"\n", Path::new("c")).unwrap_err();
+        assert!(error.to_string().contains("(?P<user>"), "{error}");
+    }
+
+    #[test]
+    fn what_is_printed_parses_to_the_same_settings() {
+        let config = Config::default();
+        assert_eq!(Config::parse(&config.print().unwrap(), Path::new("c")).unwrap(), config);
+    }
+}

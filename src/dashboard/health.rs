@@ -1,0 +1,116 @@
+//! Health: is mail flowing, and if not, what stops it?
+
+use super::{Ask, Card, Dashboard, Good, Height, Line, Panel, Row, Show, col};
+use crate::query::field::Field;
+use crate::query::question::Report;
+use crate::query::table::Unit;
+
+pub(super) const HEALTH: Dashboard = Dashboard {
+    key: '1',
+    title: "Health",
+    about: "Is mail flowing, and if not, what stops it? Each card compares with the period before.",
+    rows: &[
+        Row { height: Height::Lines(5), panels: &[CARDS] },
+        Row { height: Height::Fill(3), panels: &[OUTCOMES, PROVIDERS] },
+        Row { height: Height::Fill(2), panels: &[REPLIES] },
+    ],
+};
+
+const CARDS: Panel = Panel {
+    title: "",
+    asks: &[Ask::compared(Report::Totals), Ask::over_time()],
+    show: Show::Cards(&[
+        Card { title: "Sent", column: "sent", unit: Unit::Count, good: Good::Neutral, detail: &[] },
+        Card {
+            title: "Delivered",
+            column: "delivered_rate",
+            unit: Unit::Fraction,
+            good: Good::Up,
+            detail: &[("", "delivered", Unit::Count)],
+        },
+        Card {
+            title: "Deferral rate",
+            column: "deferral_rate",
+            unit: Unit::Fraction,
+            good: Good::Down,
+            detail: &[("", "deferrals", Unit::Count)],
+        },
+        Card {
+            title: "Bounce rate",
+            column: "bounce_rate",
+            unit: Unit::Fraction,
+            good: Good::Down,
+            detail: &[
+                ("h", "bounced_hard", Unit::Count),
+                ("s", "bounced_soft", Unit::Count),
+                ("b", "bounced_block", Unit::Count),
+            ],
+        },
+        Card {
+            title: "Complaints",
+            column: "complaint_rate",
+            unit: Unit::Fraction,
+            good: Good::Down,
+            detail: &[("", "complaints", Unit::Count), ("of FBL", "complaint_rate_of", Unit::Count)],
+        },
+        Card {
+            title: "RB events",
+            column: "rb_events",
+            unit: Unit::Count,
+            good: Good::Down,
+            detail: &[("reply", "rb_events_reply", Unit::Count), ("file", "rb_events_file", Unit::Count)],
+        },
+        Card {
+            title: "p95 latency",
+            column: "latency_p95_ms",
+            unit: Unit::Millis,
+            good: Good::Down,
+            detail: &[("p50", "latency_p50_ms", Unit::Millis)],
+        },
+    ]),
+    drill: None,
+    variants: &[],
+};
+
+const OUTCOMES: Panel = Panel {
+    title: "Mail by outcome",
+    asks: &[Ask::over_time()],
+    show: Show::Trend {
+        lines: &[
+            Line { label: "delivered", column: "delivered" },
+            Line { label: "deferrals", column: "deferrals" },
+            Line { label: "bounced", column: "bounced_total" },
+        ],
+        unit: Unit::Count,
+    },
+    drill: None,
+    variants: &[],
+};
+
+const PROVIDERS: Panel = Panel {
+    title: "Providers",
+    asks: &[Ask::of(Report::Domains { by: Field::Provider })],
+    show: Show::Table(&[
+        col("*", "provider", Unit::Text, Good::Neutral, 0),
+        col("sent", "volume", Unit::Count, Good::Neutral, 2),
+        col("deferral_rate", "deferral", Unit::Fraction, Good::Down, 0),
+        col("bounce_rate", "bounce", Unit::Fraction, Good::Down, 1),
+        col("rb_events", "RB", Unit::Count, Good::Down, 3),
+        col("latency_p95_ms", "p95", Unit::Millis, Good::Down, 1),
+    ]),
+    drill: Some(Field::Provider),
+    variants: &[Field::Provider, Field::Domain, Field::Vmta, Field::Pool, Field::SourceIp],
+};
+
+const REPLIES: Panel = Panel {
+    title: "What the other side says",
+    asks: &[Ask::of(Report::Replies)],
+    show: Show::Table(&[
+        col("n", "rows", Unit::Count, Good::Down, 0),
+        col("reply_class", "class", Unit::Text, Good::Neutral, 1),
+        col("provider", "provider", Unit::Text, Good::Neutral, 2),
+        col("reply", "reply", Unit::Text, Good::Neutral, 0),
+    ]),
+    drill: Some(Field::Reply),
+    variants: &[],
+};

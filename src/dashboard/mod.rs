@@ -1,0 +1,184 @@
+//! Which questions a screen asks and how their answers are drawn: one description a tab. Nothing here
+//! draws, fetches or handles keys; a new panel is one more constant.
+
+mod domains;
+mod explorer;
+mod files;
+mod health;
+mod latency;
+mod risk;
+
+use crate::query::field::Field;
+use crate::query::question::{Bucket, Question, Report};
+use crate::query::scope::Scope;
+use crate::query::table::Unit;
+
+/// Every tab, in the order of its digit key.
+pub const DASHBOARDS: &[&Dashboard] =
+    &[&health::HEALTH, &latency::LATENCY, &domains::DOMAINS, &risk::RISK, &explorer::EXPLORER, &files::FILES];
+
+/// One tab.
+#[derive(Debug)]
+pub struct Dashboard {
+    /// The digit that opens it.
+    pub key: char,
+    /// The name in the tab bar.
+    pub title: &'static str,
+    /// What it is for, in a sentence for the help overlay.
+    pub about: &'static str,
+    /// Its panels, by rows from the top.
+    pub rows: &'static [Row],
+}
+
+impl Dashboard {
+    /// Its panels, in reading order.
+    pub fn panels(&self) -> impl Iterator<Item = &'static Panel> {
+        self.rows.iter().flat_map(|row| row.panels.iter())
+    }
+}
+
+/// Panels side by side.
+#[derive(Debug)]
+pub struct Row {
+    /// How tall the row is.
+    pub height: Height,
+    /// Its panels, left to right, equally wide.
+    pub panels: &'static [Panel],
+}
+
+/// How tall a row is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Height {
+    /// As many lines.
+    Lines(u16),
+    /// A share of what is left.
+    Fill(u16),
+}
+
+/// One box.
+#[derive(Debug)]
+pub struct Panel {
+    /// The name in its border.
+    pub title: &'static str,
+    /// What it asks; the first answer is the main one.
+    pub asks: &'static [Ask],
+    /// How the answers are drawn.
+    pub show: Show,
+    /// The field that Enter narrows the scope by, from the row under the cursor.
+    pub drill: Option<Field>,
+    /// The names of the variants that `v` cycles through, when the panel groups by a field.
+    pub variants: &'static [Field],
+}
+
+/// A question without its scope.
+#[derive(Debug, Clone, Copy)]
+pub struct Ask {
+    /// What is asked.
+    pub report: Report,
+    /// Whether the period before is wanted too.
+    pub compare: bool,
+}
+
+impl Ask {
+    /// Over the scope alone.
+    pub const fn of(report: Report) -> Self {
+        Self { report, compare: false }
+    }
+
+    /// Over the scope and the period before.
+    pub const fn compared(report: Report) -> Self {
+        Self { report, compare: true }
+    }
+
+    /// Every number by time, in buckets that make a readable chart.
+    pub const fn over_time() -> Self {
+        Self::of(Report::Operations { by: None, bucket: Some(Bucket::Auto) })
+    }
+
+    /// The question over a scope, grouped by another field if one is chosen.
+    pub fn question(self, scope: &Scope, variant: Option<Field>) -> Question {
+        let report = match (self.report, variant) {
+            (Report::Operations { by: Some(_), bucket }, Some(by)) => Report::Operations { by: Some(by), bucket },
+            (Report::Latency { .. }, Some(by)) => Report::Latency { by },
+            (Report::Domains { .. }, Some(by)) => Report::Domains { by },
+            (Report::Risk { .. }, Some(by)) => Report::Risk { by },
+            (report, _) => report,
+        };
+        Question { compare: self.compare, ..Question::new(report, scope.clone()) }
+    }
+}
+
+/// How answers are drawn.
+#[derive(Debug)]
+pub enum Show {
+    /// KPI cards: the first ask is `totals` compared, the second `operations` over time.
+    Cards(&'static [Card]),
+    /// Lines over time, from an ask over time.
+    Trend {
+        /// What is drawn.
+        lines: &'static [Line],
+        /// The unit of the vertical axis.
+        unit: Unit,
+    },
+    /// A table with a cursor.
+    Table(&'static [Col]),
+    /// The Explorer: rows of `events`, paged, with a detail pane.
+    Events,
+    /// The file table with progress bars.
+    Files,
+}
+
+/// Which way of a number is bad.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Good {
+    /// More is better.
+    Up,
+    /// Less is better.
+    Down,
+    /// Neither.
+    Neutral,
+}
+
+/// One KPI card.
+#[derive(Debug)]
+pub struct Card {
+    /// Its name.
+    pub title: &'static str,
+    /// The column with its number, in `totals` and over time.
+    pub column: &'static str,
+    /// The number's unit.
+    pub unit: Unit,
+    /// Which way is bad.
+    pub good: Good,
+    /// A second line of columns: label and column each.
+    pub detail: &'static [(&'static str, &'static str, Unit)],
+}
+
+/// One line of a trend.
+#[derive(Debug)]
+pub struct Line {
+    /// Its name in the legend.
+    pub label: &'static str,
+    /// The column with its numbers.
+    pub column: &'static str,
+}
+
+/// One column of a table panel.
+#[derive(Debug)]
+pub struct Col {
+    /// The column of the answer; `*` stands for the field that the panel groups by.
+    pub column: &'static str,
+    /// Its name in the head line.
+    pub title: &'static str,
+    /// Its unit.
+    pub unit: Unit,
+    /// Which way is bad.
+    pub good: Good,
+    /// Columns with a greater number are dropped first when the screen is narrow.
+    pub priority: u8,
+}
+
+/// A table column, for the constants of the tabs.
+const fn col(column: &'static str, title: &'static str, unit: Unit, good: Good, priority: u8) -> Col {
+    Col { column, title, unit, good, priority }
+}

@@ -1,0 +1,671 @@
+//! Records → typed events. Each row finds its type, fills the columns by the header's plan, gets what is
+//! derived, and joins the chunk of its partition. A bad row is an error with a reason, never a stop.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use crate::catalog::merge::{FillMask, KeyColumn, core_key_hash};
+use crate::event::bounce::ReplyClass;
+use crate::event::{Kind, Micros, RecordType, Role, column_index, domain_of, status};
+use crate::ingest::cells::Cells;
+use crate::ingest::chunk::{Chunk, Dictionaries, NONE, Words};
+use crate::ingest::derive::{ReplyMemory, Rules, kind_of};
+use crate::ingest::header::{Names, Plan};
+use crate::ingest::time;
+
+/// Microseconds in a day.
+const DAY: i64 = 86_400_000_000;
+
+/// How rows get their `event_type` (SPEC §3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RolePlan {
+    /// All rows take the file's.
+    File(Role),
+    /// Each row takes that of its own type.
+    Rows,
+}
+
+impl RolePlan {
+    /// The plan of a file that holds these record types (bits by [`RecordType::index`]) under a name.
+    pub fn of(types: u8, name: NameRole) -> Self {
+        let holds = |set: &[RecordType]| set.iter().any(|record| types & (1 << record.index()) != 0);
+        let only = |set: &[RecordType]| {
+            let mask = set.iter().fold(0, |mask, record| mask | 1 << record.index());
+            types != 0 && types & !mask == 0
+        };
+        use RecordType::{B, D, F, R, Rb, Rs, T, Tq};
+        if only(&[F]) {
+            Self::File(Role::Fbl)
+        } else if only(&[Rb, Rs]) {
+            Self::File(Role::Rb)
+        } else if only(&[T, Tq]) {
+            Self::File(Role::Tran)
+        } else if only(&[B]) {
+            Self::File(if name == NameRole::Is(Role::Acct) { Role::Acct } else { Role::Bounce })
+        } else if only(&[D, B, R]) && holds(&[D, R]) {
+            Self::File(if name == NameRole::Is(Role::Tran) { Role::Tran } else { Role::Acct })
+        } else {
+            Self::Rows
+        }
+    }
+
+    fn of_row(self, record: RecordType) -> Role {
+        match (self, record) {
+            (Self::File(role), _) => role,
+            (Self::Rows, RecordType::D | RecordType::R) => Role::Acct,
+            (Self::Rows, RecordType::B) => Role::Bounce,
+            (Self::Rows, RecordType::T | RecordType::Tq) => Role::Tran,
+            (Self::Rows, RecordType::F) => Role::Fbl,
+            (Self::Rows, RecordType::Rb | RecordType::Rs) => Role::Rb,
+        }
+    }
+}
+
+/// What a file's name says of its role.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NameRole {
+    /// It begins with, or has as a word of its own, one of the five names.
+    Is(Role),
+    /// It says nothing.
+    Silent,
+}
+
+impl NameRole {
+    /// The role in a file name such as `acct-2026-11-23-0000.csv.gz` or `mta3_bounces.csv`.
+    pub fn of(name: &str) -> Self {
+        const NAMES: &[(&str, Role)] = &[
+            ("acct", Role::Acct),
+            ("tran", Role::Tran),
+            ("trans", Role::Tran),
+            ("diag", Role::Tran),
+            ("bounce", Role::Bounce),
+            ("bounces", Role::Bounce),
+            ("fbl", Role::Fbl),
+            ("rb", Role::Rb),
+        ];
+        let name = name.rsplit('/').next().unwrap_or(name).to_lowercase();
+        name.split(|letter: char| !letter.is_ascii_alphabetic())
+            .find_map(|word| NAMES.iter().find(|(known, _)| *known == word).map(|(_, role)| Self::Is(*role)))
+            .unwrap_or(Self::Silent)
+    }
+}
+
+/// What was counted while decoding.
+#[derive(Debug, Clone, Default)]
+pub struct Tally {
+    /// Rows that became events.
+    pub rows: u64,
+    /// Rows by record type.
+    pub by_type: [u64; 8],
+    /// Key columns that the file fills, by record type (SPEC §2.6).
+    pub filled: [FillMask; 8],
+    /// Earliest event.
+    pub min_time: Option<Micros>,
+    /// Latest event.
+    pub max_time: Option<Micros>,
+    /// Latencies below zero, counted as 0.
+    pub negative_latencies: u64,
+}
+
+impl Tally {
+    /// The record types met, as bits.
+    pub fn types(&self) -> u8 {
+        self.by_type.iter().enumerate().fold(0, |mask, (index, rows)| if *rows > 0 { mask | 1 << index } else { mask })
+    }
+}
+
+/// The columns by name, so that the code below reads like the SPEC.
+macro_rules! columns {
+    ($($name:ident = $column:literal),+ $(,)?) => {
+        #[derive(Debug, Clone, Copy)]
+        struct Columns { $($name: usize),+ }
+        impl Columns {
+            fn find() -> Self {
+                Self { $($name: column_index($column).unwrap_or_default()),+ }
+            }
+        }
+    };
+}
+
+columns! {
+    event_type = "event_type", record_type = "record_type", kind = "kind", event_time = "event_time",
+    queued_time = "queued_time", date = "date", job_id = "job_id", user_id = "user_id", sender = "sender",
+    sender_domain = "sender_domain", recipient = "recipient", recipient_domain = "recipient_domain",
+    provider = "provider", vmta = "vmta", vmta_pool = "vmta_pool", source_ip = "source_ip",
+    destination_ip = "destination_ip", env_id = "env_id", message_id = "message_id", custom_header = "custom_header",
+    queue = "queue", smtp_status = "smtp_status", smtp_code = "smtp_code", dsn_action = "dsn_action",
+    dsn_diag = "dsn_diag", dsn_mta = "dsn_mta", bounce_category = "bounce_category", bounce_class = "bounce_class",
+    reply_class = "reply_class", is_rb = "is_rb", host = "host", delivery_latency_ms = "delivery_latency_ms",
+    size_bytes = "size_bytes", headers = "headers", file_id = "file_id", row_number = "row_number",
+}
+
+/// A partition: day (since 1970) and role.
+pub type Partition = (Option<i32>, Role);
+
+/// Turns the records of one file into chunks of events.
+#[derive(Debug)]
+pub struct Decoder<'a> {
+    rules: &'a Rules,
+    names: &'a Names,
+    columns: Columns,
+    plan: Plan,
+    delimiter: u8,
+    layouts: HashMap<(RecordType, usize), Option<Plan>>,
+    roles: RolePlan,
+    name_role: NameRole,
+    file_id: i64,
+    cells: Cells,
+    dictionaries: Dictionaries,
+    chunks: HashMap<Partition, Chunk>,
+    replies: ReplyMemory,
+    users: HashMap<i32, i32>,
+    providers: HashMap<(i32, i32, i32), i32>,
+    statuses: HashMap<(i32, Option<u16>), i32>,
+    raw_status: Words,
+    headers: String,
+    /// What was counted so far.
+    pub tally: Tally,
+}
+
+impl<'a> Decoder<'a> {
+    /// A decoder for a file whose header gave the plan.
+    pub fn new(
+        rules: &'a Rules,
+        names: &'a Names,
+        plan: Plan,
+        delimiter: u8,
+        roles: RolePlan,
+        name_role: NameRole,
+        file_id: i64,
+    ) -> Self {
+        Self {
+            rules,
+            names,
+            columns: Columns::find(),
+            plan,
+            delimiter,
+            layouts: HashMap::new(),
+            roles,
+            name_role,
+            file_id,
+            cells: Cells::default(),
+            dictionaries: Dictionaries::default(),
+            chunks: HashMap::new(),
+            replies: ReplyMemory::default(),
+            users: HashMap::new(),
+            providers: HashMap::new(),
+            statuses: HashMap::new(),
+            raw_status: Words::default(),
+            headers: String::new(),
+            tally: Tally::default(),
+        }
+    }
+
+    /// What separates cells.
+    pub fn delimiter(&self) -> u8 {
+        self.delimiter
+    }
+
+    /// The plan in force.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// Another header came in mid-stream.
+    pub fn set_plan(&mut self, plan: Plan) {
+        self.plan = plan;
+    }
+
+    /// The cells of a record as text.
+    pub fn cells_of(&mut self, record: &[u8]) -> Vec<String> {
+        self.cells.split(record, self.delimiter);
+        (0..self.cells.len()).map(|index| self.cells.text(record, index).into_owned()).collect()
+    }
+
+    /// The chunk that should be written next, when one is full or all of them together are.
+    pub fn full_chunk(&self, rows: usize, bytes: usize) -> Option<Partition> {
+        let largest = self.chunks.iter().max_by_key(|(_, chunk)| chunk.bytes())?;
+        let total: usize = self.chunks.values().map(Chunk::bytes).sum();
+        (largest.1.rows >= rows || total >= bytes).then_some(*largest.0)
+    }
+
+    /// The partitions that still hold rows, in a fixed order.
+    pub fn partitions(&self) -> Vec<Partition> {
+        let mut partitions: Vec<Partition> = self.chunks.keys().copied().collect();
+        partitions.sort_unstable();
+        partitions
+    }
+
+    /// The rows of a partition as a batch, with the hashes of their keys.
+    pub fn take(
+        &mut self,
+        partition: Partition,
+    ) -> Result<Option<(arrow::array::RecordBatch, Vec<u64>)>, arrow::error::ArrowError> {
+        self.chunks.remove(&partition).map(|chunk| chunk.finish(&mut self.dictionaries)).transpose()
+    }
+
+    /// One record. The error is the reason for which it is put aside.
+    pub fn decode(&mut self, record: &[u8]) -> Result<(), String> {
+        let mut cells = std::mem::take(&mut self.cells);
+        cells.split(record, self.delimiter);
+        let row = Row { record, cells: &cells };
+        let outcome = self.decode_cells(&row);
+        self.cells = cells;
+        outcome
+    }
+
+    fn decode_cells(&mut self, row: &Row<'_>) -> Result<(), String> {
+        let (count, width) = (row.cells.len(), self.plan.width);
+        // A trailing cell may be missing (PowerMTA's own samples) or be there and empty.
+        let fits = count == width || count + 1 == width || (count == width + 1 && row.text(count - 1).is_empty());
+        if fits {
+            let plan = std::mem::take(&mut self.plan);
+            let outcome = self.decode_with(&plan, row);
+            self.plan = plan;
+            return outcome;
+        }
+        let first = row.text(0);
+        let record_type = RecordType::of_cell(&first).ok_or_else(|| {
+            format!("{count} cells where the header has {width}, and `{}` is no record type", short(&first))
+        })?;
+        let names = self.names;
+        let plan = self
+            .layouts
+            .entry((record_type, count))
+            .or_insert_with(|| Plan::of_layout(record_type, count, names))
+            .clone()
+            .ok_or_else(|| format!("{count} cells where the header has {width}"))?;
+        self.decode_with(&plan, row)
+    }
+
+    fn decode_with(&mut self, plan: &Plan, row: &Row<'_>) -> Result<(), String> {
+        let c = self.columns;
+        let get = |column: usize| row.first(&plan.sources[column]);
+        let record = self.record_type(plan, row)?;
+        let (event_time, queued_time) =
+            (time_cell(&get(c.event_time), "timeLogged")?, time_cell(&get(c.queued_time), "timeQueued")?);
+        let date = event_time.or(queued_time).map(|time| i32::try_from(time.div_euclid(DAY)).unwrap_or(0));
+        let rate_block = plan.rb_type.is_some_and(|cell| !row.text(cell).is_empty());
+        let category = get(c.bounce_category);
+        let kind = kind_of(record, &row.at(plan.dlv_type), &row.at(plan.feedback_type), &category, rate_block);
+        let role = self.roles.of_row(record);
+        let mut filled = FillMask::default();
+
+        let mut job = get(c.job_id);
+        if job.is_empty() && matches!(record, RecordType::F | RecordType::Rb | RecordType::Rs) {
+            job = row.at(plan.job_header);
+        }
+        let (sender, recipient) = (get(c.sender), get(c.recipient));
+        let (sender, recipient) = (bare_address(&sender), bare_address(&recipient));
+        let queue = get(c.queue);
+        let diag = get(c.dsn_diag);
+        let env_id = get(c.env_id);
+        // The IP of f rows is the reporter's (`reference/powermta-files.md` §3); 0.0.0.0 is no address.
+        let ip = get(c.source_ip);
+        let foreign_ip = record == RecordType::F && !ip.is_empty();
+        let source_ip = if foreign_ip || &*ip == "0.0.0.0" { Cow::Borrowed("") } else { ip.clone() };
+
+        let dict = &mut self.dictionaries;
+        let job_code = dict[c.job_id].code(&job);
+        let queue_code = dict[c.queue].code(&queue);
+        let mta_code = dict[c.dsn_mta].code(&get(c.dsn_mta));
+        let category_code = dict[c.bounce_category].code(&category);
+        let domain_code = domain_code(&mut dict[c.recipient_domain], &recipient, &get(c.recipient_domain));
+        let sender_domain_code = domain_word(&mut dict[c.sender_domain], &sender);
+        let user_code = self.user(&get(c.user_id), job_code, &row.at(plan.user_header));
+        let provider_code = self.provider(mta_code, queue_code, domain_code);
+        let (status_code, smtp_code) = self.status(&get(c.smtp_status), &diag);
+
+        let dict = &self.dictionaries;
+        let class = if matches!(kind, Kind::Delivered | Kind::Received | Kind::Complaint) {
+            None
+        } else {
+            self.replies.class(
+                self.rules,
+                dict[c.provider].word(provider_code),
+                &diag,
+                dict[c.smtp_status].word(status_code),
+                &category,
+            )
+        };
+        let bounce_class = (kind == Kind::Bounced).then(|| {
+            let status = dict[c.smtp_status].word(status_code);
+            self.rules.bounces.class_of(class, status, &category)
+        });
+        let is_rb = role == Role::Rb || class.is_some_and(ReplyClass::is_rb);
+
+        for (there, column) in [
+            (queued_time.is_some(), KeyColumn::Queued),
+            (!sender.is_empty(), KeyColumn::Sender),
+            (job_code != NONE, KeyColumn::Job),
+            (!env_id.is_empty(), KeyColumn::EnvId),
+            (queue_code != NONE, KeyColumn::Queue),
+            (!source_ip.is_empty(), KeyColumn::SourceIp),
+            (status_code != NONE, KeyColumn::Status),
+            (!diag.is_empty(), KeyColumn::Reply),
+        ] {
+            if there {
+                filled.set(column);
+            }
+        }
+        let who: &str = if kind == Kind::QueueError { &queue } else { &recipient };
+        let key_hash = core_key_hash(kind, event_time, who);
+
+        self.headers.clear();
+        write_headers(&mut self.headers, plan, row, foreign_ip.then_some(&*ip));
+
+        let latency = match (record, event_time, queued_time) {
+            (RecordType::D | RecordType::T, Some(event), Some(queued)) => {
+                if event < queued {
+                    self.tally.negative_latencies += 1;
+                }
+                Some(((event - queued) / 1000).max(0))
+            }
+            _ => None,
+        };
+
+        let row_number = i64::try_from(self.tally.rows).unwrap_or(i64::MAX);
+        let mut code = |column: usize, word: &str| self.dictionaries[column].code(word);
+        let codes = [
+            (c.event_type, code(c.event_type, role.as_str())),
+            (c.record_type, code(c.record_type, record.as_str())),
+            (c.kind, code(c.kind, kind.as_str())),
+            (c.job_id, job_code),
+            (c.user_id, user_code),
+            (c.sender_domain, sender_domain_code),
+            (c.recipient_domain, domain_code),
+            (c.provider, provider_code),
+            (c.vmta, code(c.vmta, &get(c.vmta))),
+            (c.vmta_pool, code(c.vmta_pool, &get(c.vmta_pool))),
+            (c.source_ip, code(c.source_ip, &source_ip)),
+            (c.destination_ip, code(c.destination_ip, &get(c.destination_ip))),
+            (c.queue, queue_code),
+            (c.smtp_status, status_code),
+            (c.dsn_action, code(c.dsn_action, &get(c.dsn_action))),
+            (c.dsn_mta, mta_code),
+            (c.bounce_category, category_code),
+            (c.bounce_class, code(c.bounce_class, bounce_class.map_or("", |class| class.as_str()))),
+            (c.reply_class, code(c.reply_class, class.map_or("", ReplyClass::as_str))),
+            (c.host, {
+                let host = get(c.host);
+                code(c.host, if host.is_empty() { &self.rules.host } else { &host })
+            }),
+        ];
+        let chunk = self.chunks.entry((date, role)).or_default();
+        for (column, code) in codes {
+            chunk.push_code(column, code);
+        }
+        chunk.push_time(c.event_time, event_time);
+        chunk.push_time(c.queued_time, queued_time);
+        chunk.push_date(c.date, date);
+        chunk.push_text(c.sender, &sender);
+        chunk.push_text(c.recipient, &recipient);
+        chunk.push_text(c.env_id, &env_id);
+        chunk.push_text(c.message_id, &get(c.message_id));
+        chunk.push_text(c.custom_header, &get(c.custom_header));
+        chunk.push_text(c.dsn_diag, &diag);
+        chunk.push_text(c.headers, &self.headers);
+        chunk.push_int(c.smtp_code, smtp_code.map(i64::from));
+        chunk.push_int(c.delivery_latency_ms, latency);
+        chunk.push_int(c.size_bytes, get(c.size_bytes).trim().parse().ok());
+        chunk.push_int(c.file_id, Some(self.file_id));
+        chunk.push_int(c.row_number, Some(row_number));
+        chunk.push_flag(c.is_rb, is_rb);
+        chunk.key_hashes.push(key_hash);
+        chunk.rows += 1;
+
+        let tally = &mut self.tally;
+        tally.rows += 1;
+        tally.by_type[record.index()] += 1;
+        tally.filled[record.index()].join(filled);
+        if let Some(time) = event_time {
+            tally.min_time = Some(tally.min_time.map_or(time, |min| min.min(time)));
+            tally.max_time = Some(tally.max_time.map_or(time, |max| max.max(time)));
+        }
+        Ok(())
+    }
+
+    fn record_type(&self, plan: &Plan, row: &Row<'_>) -> Result<RecordType, String> {
+        let cell = row.at(plan.record_type);
+        if let Some(record) = RecordType::of_cell(&cell) {
+            return Ok(record);
+        }
+        if plan.rb_type.is_some() && (plan.record_type.is_none() || cell.is_empty()) {
+            return Ok(RecordType::Rb);
+        }
+        if plan.record_type.is_some() {
+            return Err(format!("`{}` in column `type` is none of d, b, t, tq, r, f, rb, rs", short(&cell)));
+        }
+        let status = row.first(&plan.sources[self.columns.smtp_status]);
+        let action = row.first(&plan.sources[self.columns.dsn_action]);
+        infer_type(self.name_role, &status, &action)
+            .ok_or_else(|| "neither a `type` cell nor the file name tells the record type".to_owned())
+    }
+
+    /// `rcvSmtpUser`, else what the job says, else the configured column.
+    fn user(&mut self, cell: &str, job_code: i32, header: &str) -> i32 {
+        let column = self.columns.user_id;
+        if !cell.is_empty() {
+            return self.dictionaries[column].code(cell);
+        }
+        if job_code != NONE {
+            if let Some(code) = self.users.get(&job_code) {
+                return *code;
+            }
+            let user = self.rules.user_of_job(self.dictionaries[self.columns.job_id].word(job_code));
+            let code = self.dictionaries[column].code(&user);
+            self.users.insert(job_code, code);
+            return code;
+        }
+        self.dictionaries[column].code(header)
+    }
+
+    fn provider(&mut self, mta: i32, queue: i32, domain: i32) -> i32 {
+        if (mta, queue, domain) == (NONE, NONE, NONE) {
+            return NONE;
+        }
+        if let Some(code) = self.providers.get(&(mta, queue, domain)) {
+            return *code;
+        }
+        let dict = &self.dictionaries;
+        let (mta_word, queue_word, domain_word) = (
+            dict[self.columns.dsn_mta].word(mta),
+            dict[self.columns.queue].word(queue),
+            dict[self.columns.recipient_domain].word(domain),
+        );
+        let provider = self.rules.providers.provider_of(mta_word, queue_word, domain_word);
+        let code = self.dictionaries[self.columns.provider].code(provider);
+        self.providers.insert((mta, queue, domain), code);
+        code
+    }
+
+    /// The enhanced status and the SMTP code of a row.
+    fn status(&mut self, cell: &str, diag: &str) -> (i32, Option<u16>) {
+        let code = status::smtp_code(cell, diag);
+        let raw = self.raw_status.code(cell);
+        let column = self.columns.smtp_status;
+        if raw != NONE {
+            if let Some(status) = self.statuses.get(&(raw, None)) {
+                return (*status, code);
+            }
+            if let Some(enhanced) = status::parse_status(cell).enhanced {
+                let status = self.dictionaries[column].code(enhanced);
+                self.statuses.insert((raw, None), status);
+                return (status, code);
+            }
+        }
+        let enhanced = status::smtp_status(cell, diag).unwrap_or_default();
+        (self.dictionaries[column].code(enhanced), code)
+    }
+}
+
+/// One record and its cells.
+struct Row<'r> {
+    record: &'r [u8],
+    cells: &'r Cells,
+}
+
+impl<'r> Row<'r> {
+    fn text(&self, index: usize) -> Cow<'r, str> {
+        self.cells.text(self.record, index)
+    }
+
+    fn at(&self, index: Option<usize>) -> Cow<'r, str> {
+        index.map_or(Cow::Borrowed(""), |index| self.text(index))
+    }
+
+    /// The first of several cells that holds something.
+    fn first(&self, indexes: &[usize]) -> Cow<'r, str> {
+        for index in indexes {
+            let text = self.text(*index);
+            if !text.is_empty() {
+                return text;
+            }
+        }
+        Cow::Borrowed("")
+    }
+}
+
+impl Default for Plan {
+    fn default() -> Self {
+        Self {
+            width: 0,
+            sources: Vec::new(),
+            extras: Vec::new(),
+            record_type: None,
+            dlv_type: None,
+            feedback_type: None,
+            rb_type: None,
+            job_header: None,
+            user_header: None,
+        }
+    }
+}
+
+/// An address without angle brackets and blanks.
+fn bare_address(cell: &str) -> Cow<'_, str> {
+    let trimmed = cell.trim().trim_start_matches('<').trim_end_matches('>');
+    Cow::Borrowed(trimmed)
+}
+
+fn time_cell(cell: &str, column: &str) -> Result<Option<Micros>, String> {
+    if cell.is_empty() {
+        return Ok(None);
+    }
+    time::parse(cell).map(Some).ok_or_else(|| format!("`{}` in column `{column}` is no time", short(cell)))
+}
+
+fn domain_word(words: &mut Words, address: &str) -> i32 {
+    match address.rsplit_once('@') {
+        Some((_, domain))
+            if domain.bytes().all(|byte| byte.is_ascii() && !byte.is_ascii_uppercase() && byte != b'>') =>
+        {
+            words.code(domain.trim_end_matches('.'))
+        }
+        Some(_) => words.code(&domain_of(address)),
+        None => NONE,
+    }
+}
+
+/// The recipient's domain, else a `domain` column. Not the queue's: that may be a roll-up.
+fn domain_code(words: &mut Words, recipient: &str, cell: &str) -> i32 {
+    match domain_word(words, recipient) {
+        NONE => words.code(&cell.to_lowercase()),
+        code => code,
+    }
+}
+
+/// The record type of rows in a file without a `type` column.
+fn infer_type(name: NameRole, status: &str, action: &str) -> Option<RecordType> {
+    let delivered =
+        status.starts_with('2') || action.eq_ignore_ascii_case("relayed") || action.eq_ignore_ascii_case("delivered");
+    let delayed = status.starts_with('4') || action.eq_ignore_ascii_case("delayed");
+    match name {
+        NameRole::Is(Role::Acct) if delivered => Some(RecordType::D),
+        NameRole::Is(Role::Acct) if status.is_empty() && action.is_empty() => Some(RecordType::D),
+        NameRole::Is(Role::Acct | Role::Bounce) => Some(RecordType::B),
+        NameRole::Is(Role::Tran) if delivered && !delayed => Some(RecordType::D),
+        NameRole::Is(Role::Tran) => Some(RecordType::T),
+        NameRole::Is(Role::Fbl) => Some(RecordType::F),
+        NameRole::Is(Role::Rb) => Some(RecordType::Rb),
+        NameRole::Silent => None,
+    }
+}
+
+/// The further columns as one JSON object; nothing where all are empty.
+fn write_headers(out: &mut String, plan: &Plan, row: &Row<'_>, foreign_ip: Option<&str>) {
+    let mut push = |key: &str, value: &str| {
+        out.push(if out.is_empty() { '{' } else { ',' });
+        out.push_str(key);
+        push_json_string(out, value);
+    };
+    for (cell, key) in &plan.extras {
+        let value = row.text(*cell);
+        if !value.is_empty() {
+            push(key, &value);
+        }
+    }
+    if let Some(ip) = foreign_ip {
+        push("\"dlvSourceIp\":", ip);
+    }
+    if !out.is_empty() {
+        out.push('}');
+    }
+}
+
+fn push_json_string(out: &mut String, text: &str) {
+    let plain = text.bytes().all(|byte| byte >= 0x20 && byte != b'"' && byte != b'\\');
+    if plain {
+        out.push('"');
+        out.push_str(text);
+        out.push('"');
+    } else {
+        out.push_str(&serde_json::Value::String(text.to_owned()).to_string());
+    }
+}
+
+/// The beginning of a cell, for messages.
+fn short(cell: &str) -> String {
+    const LONGEST: usize = 40;
+    if cell.chars().count() <= LONGEST { cell.to_owned() } else { cell.chars().take(LONGEST).chain(['…']).collect() }
+}
+
+/// Columns that only the decoder fills must exist; checked once by a test.
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::COLUMNS;
+
+    #[test]
+    fn every_column_is_filled_once() {
+        let c = Columns::find();
+        assert_eq!(c.row_number, COLUMNS.len() - 1);
+        assert_eq!(c.event_type, 0);
+    }
+
+    fn bits(types: &[RecordType]) -> u8 {
+        types.iter().fold(0, |mask, record| mask | 1 << record.index())
+    }
+
+    #[test]
+    fn a_file_takes_its_role_from_the_types_it_holds() {
+        use RecordType::{B, D, F, R, Rb, Rs, T, Tq};
+        let plan = |types: &[RecordType], name: &str| RolePlan::of(bits(types), NameRole::of(name));
+        assert_eq!(plan(&[F], "acct.csv"), RolePlan::File(Role::Fbl));
+        assert_eq!(plan(&[Rb, Rs], "x"), RolePlan::File(Role::Rb));
+        assert_eq!(plan(&[T, Tq], "x"), RolePlan::File(Role::Tran));
+        assert_eq!(plan(&[B], "x"), RolePlan::File(Role::Bounce));
+        assert_eq!(plan(&[B], "acct-1.csv"), RolePlan::File(Role::Acct));
+        assert_eq!(plan(&[D, B], "x"), RolePlan::File(Role::Acct));
+        assert_eq!(plan(&[D, B, R], "tran-1.csv"), RolePlan::File(Role::Tran));
+        assert_eq!(plan(&[D, B, T], "acct.csv"), RolePlan::Rows);
+        assert_eq!(plan(&[D, F], "acct.csv"), RolePlan::Rows);
+    }
+
+    #[test]
+    fn the_file_name_is_read_word_by_word() {
+        assert_eq!(NameRole::of("dir/acct-2026-11-23-0000.csv.gz"), NameRole::Is(Role::Acct));
+        assert_eq!(NameRole::of("mta3_bounces.csv"), NameRole::Is(Role::Bounce));
+        assert_eq!(NameRole::of("harbour.csv"), NameRole::Silent);
+    }
+}

@@ -1,0 +1,182 @@
+//! The queue of files behind the screen: a plain thread that takes them in one after the other and tells
+//! how far it is.
+
+use std::collections::VecDeque;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use super::Ingest;
+use super::progress::{Progress, Status};
+use crate::config::{Afterwards, Inbox};
+use crate::inbox::files_in;
+
+/// Told of every step; called on the ingest thread.
+pub type Listener = Arc<dyn Fn(Progress) + Send + Sync>;
+
+/// A file in the queue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Order {
+    path: PathBuf,
+    /// From the inbox: passed over if another process has it, and moved or deleted afterwards.
+    from_inbox: bool,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    orders: VecDeque<Order>,
+    /// The file that is being read.
+    current: Option<PathBuf>,
+}
+
+#[derive(Default)]
+struct Shared {
+    queue: Mutex<Queue>,
+    changed: Condvar,
+    stop: AtomicBool,
+}
+
+/// The queue and its thread; stops when dropped.
+pub struct Intake {
+    shared: Arc<Shared>,
+    listener: Listener,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl std::fmt::Debug for Intake {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Intake").finish_non_exhaustive()
+    }
+}
+
+impl Intake {
+    /// Starts the thread.
+    pub fn start(ingest: Arc<Ingest>, inbox: Inbox, listener: Listener) -> Self {
+        let shared = Arc::new(Shared::default());
+        let (mine, told) = (Arc::clone(&shared), Arc::clone(&listener));
+        let thread = std::thread::Builder::new()
+            .name("ingest".to_owned())
+            .spawn(move || work(&mine, &ingest, &inbox, &told))
+            .ok();
+        Self { shared, listener, thread }
+    }
+
+    /// Queues files; folders stand for the files in them.
+    pub fn add(&self, paths: &[PathBuf], from_inbox: bool) {
+        let mut fresh = Vec::new();
+        {
+            let mut queue = self.shared.queue.lock().unwrap_or_else(PoisonError::into_inner);
+            for path in paths.iter().flat_map(|path| files_of(path)) {
+                let known =
+                    queue.current.as_deref() == Some(&path) || queue.orders.iter().any(|order| order.path == path);
+                if !known {
+                    queue.orders.push_back(Order { path: path.clone(), from_inbox });
+                    fresh.push(path);
+                }
+            }
+        }
+        self.shared.changed.notify_one();
+        for path in fresh {
+            (self.listener)(progress_of(&path, Status::Queued));
+        }
+    }
+
+    /// Files that wait or are being read.
+    pub fn pending(&self) -> usize {
+        let queue = self.shared.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        queue.orders.len() + usize::from(queue.current.is_some())
+    }
+}
+
+impl Drop for Intake {
+    fn drop(&mut self) {
+        self.shared.stop.store(true, Ordering::Relaxed);
+        self.shared.changed.notify_one();
+        if let Some(thread) = self.thread.take() {
+            thread.join().ok();
+        }
+    }
+}
+
+fn progress_of(path: &Path, status: Status) -> Progress {
+    Progress {
+        path: path.to_owned(),
+        status,
+        bytes: 0,
+        total_bytes: fs::metadata(path).map_or(0, |meta| meta.len()),
+        rows: 0,
+        rejected_rows: 0,
+        rows_per_second: 0.0,
+        error: String::new(),
+    }
+}
+
+fn work(shared: &Shared, ingest: &Ingest, inbox: &Inbox, listener: &Listener) {
+    while let Some(order) = next(shared) {
+        let mut report = |progress: Progress| listener(progress);
+        let rows = ingest.file(&order.path, !order.from_inbox, &shared.stop, &mut report);
+        // A file that was refused before it had a row in the control database is told of here.
+        for row in &rows {
+            let mut progress = progress_of(&order.path, row.status);
+            progress.path = PathBuf::from(&row.path);
+            progress.rows = row.rows.unsigned_abs();
+            progress.rejected_rows = row.rejected_rows.unsigned_abs();
+            progress.error.clone_from(&row.error);
+            listener(progress);
+        }
+        let settled = !rows.is_empty() && rows.iter().all(|row| matches!(row.status, Status::Done | Status::Duplicate));
+        if order.from_inbox
+            && settled
+            && let Err(error) = put_away(&order.path, inbox)
+        {
+            let mut progress = progress_of(&order.path, Status::Done);
+            progress.error = format!("taken in, but it cannot be moved or deleted: {error}");
+            listener(progress);
+        }
+        shared.queue.lock().unwrap_or_else(PoisonError::into_inner).current = None;
+    }
+}
+
+fn next(shared: &Shared) -> Option<Order> {
+    let mut queue = shared.queue.lock().unwrap_or_else(PoisonError::into_inner);
+    loop {
+        if shared.stop.load(Ordering::Relaxed) {
+            return None;
+        }
+        if let Some(order) = queue.orders.pop_front() {
+            queue.current = Some(order.path.clone());
+            return Some(order);
+        }
+        queue = shared.changed.wait(queue).unwrap_or_else(PoisonError::into_inner);
+    }
+}
+
+/// What becomes of a source once it is in the catalog.
+fn put_away(path: &Path, inbox: &Inbox) -> std::io::Result<()> {
+    match inbox.afterwards {
+        Afterwards::Keep => Ok(()),
+        Afterwards::Delete => fs::remove_file(path),
+        Afterwards::Move => {
+            let folder = match path.parent() {
+                Some(parent) if inbox.processed.is_relative() => parent.join(&inbox.processed),
+                _ => inbox.processed.clone(),
+            };
+            fs::create_dir_all(&folder)?;
+            let name = path.file_name().unwrap_or_default();
+            let mut target = folder.join(name);
+            let mut count = 1;
+            while target.exists() {
+                target = folder.join(format!("{}.{count}", name.to_string_lossy()));
+                count += 1;
+            }
+            fs::rename(path, target)
+        }
+    }
+}
+
+/// A file itself, or the files in a folder.
+pub fn files_of(path: &Path) -> Vec<PathBuf> {
+    if path.is_dir() { files_in(path) } else { vec![path.to_owned()] }
+}

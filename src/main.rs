@@ -1,0 +1,28 @@
+//! Arguments → settings → what was asked for → exit code (0 fine, 1 failure, 2 usage); nothing else.
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use pmtop::cli::{self, Cli, Command};
+use pmtop::{demo_day, screen};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(cli) {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            eprintln!("pmtop: {}", pmtop::text::display(&format!("{error:#}")));
+            ExitCode::from(if error.is::<cli::Usage>() { 2 } else { 1 })
+        }
+    }
+}
+
+fn run(cli: Cli) -> anyhow::Result<u8> {
+    let config = cli::settings(&cli.places)?;
+    match cli.command {
+        None => screen::open(&config),
+        Some(Command::Demo { dir }) => demo_day::run(&config, dir.as_deref()),
+        Some(Command::Watch) => screen::watch(&config),
+        Some(command) => cli::run(&config, command),
+    }
+}

@@ -1,0 +1,291 @@
+//! Questions and their answers: a report over a scope, planned onto rollups or raw Parquet.
+
+pub mod cells;
+pub mod field;
+pub mod filter;
+pub mod measures;
+pub mod planner;
+pub mod question;
+pub mod raw;
+pub mod scope;
+pub mod sql;
+pub mod table;
+pub mod time;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::prelude::{SessionConfig, SessionContext};
+use futures::future::BoxFuture;
+
+use crate::catalog::control::Segment;
+use crate::catalog::{Catalog, Snapshot};
+use crate::config::Config;
+use crate::event::provider::Providers;
+use crate::event::{Micros, RecordType, Role};
+use cells::{CellQuery, Cells};
+use field::Field;
+use question::Failure;
+use raw::{ALL_ROLES, Raw, Resolved};
+use scope::Scope;
+use time::{DAY, MINUTE};
+
+/// "Now" is the clock if the newest event is at most this old (SPEC §4).
+const FRESH: Micros = 15 * MINUTE;
+
+/// Answers questions over one catalog; shared by screen, reports and exports.
+#[derive(Debug)]
+pub struct Engine {
+    catalog: Arc<Catalog>,
+    cells: Cells,
+    raw: Raw,
+    providers: Providers,
+    fbl_providers: Vec<String>,
+    workers: tokio::runtime::Runtime,
+    /// Settings of `[query]`.
+    pub limits: crate::config::Query,
+    trimmed: AtomicU64,
+}
+
+/// A task that is stopped when it is no longer wanted.
+struct Wanted<T>(tokio::task::JoinHandle<T>);
+
+impl<T> Drop for Wanted<T> {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl Engine {
+    /// An engine with threads of its own, so that no question can hold up the screen.
+    pub fn new(catalog: Arc<Catalog>, config: &Config, providers: Providers) -> Result<Arc<Self>, Failure> {
+        let failed =
+            |why: String| Failure { what: "the query engine cannot start".to_owned(), why, hint: String::new() };
+        let workers = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(std::thread::available_parallelism().map_or(2, std::num::NonZero::get))
+            .thread_name("query")
+            .enable_time()
+            .build()
+            .map_err(|error| failed(error.to_string()))?;
+        let runtime = RuntimeEnvBuilder::new()
+            .with_memory_limit(config.query.memory_mb << 20, 1.0)
+            .build_arc()
+            .map_err(|error| failed(error.to_string()))?;
+        let mut session = SessionConfig::new().with_information_schema(true);
+        session.options_mut().execution.parquet.pushdown_filters = false;
+        let context = SessionContext::new_with_config_rt(session, runtime);
+        let fbl_providers =
+            providers.all().iter().map(|provider| provider.name.clone()).filter(|name| providers.fbl(name)).collect();
+        Ok(Arc::new(Self {
+            catalog,
+            cells: Cells::default(),
+            raw: Raw { context },
+            providers,
+            fbl_providers,
+            workers,
+            limits: config.query.clone(),
+            trimmed: AtomicU64::new(0),
+        }))
+    }
+
+    /// The catalog that is asked.
+    pub fn catalog(&self) -> &Arc<Catalog> {
+        &self.catalog
+    }
+
+    /// Runs work on the engine's threads; dropping the future stops it.
+    pub fn run<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T, Failure>> + Send + 'static,
+    ) -> BoxFuture<'static, Result<T, Failure>> {
+        let mut task = Wanted(self.workers.spawn(work));
+        Box::pin(async move {
+            (&mut task.0).await.unwrap_or_else(|error| {
+                Err(Failure {
+                    what: "the question was not answered".to_owned(),
+                    why: if error.is_cancelled() { "it was cancelled".to_owned() } else { error.to_string() },
+                    hint: String::new(),
+                })
+            })
+        })
+    }
+
+    /// Waits for work on the engine's threads.
+    pub fn block_on<T>(&self, work: impl Future<Output = T>) -> T {
+        self.workers.block_on(work)
+    }
+
+    /// What is visible now; rollups that are gone leave the memory.
+    pub fn snapshot(&self) -> Result<Arc<Snapshot>, Failure> {
+        let snapshot = self.catalog.snapshot().map_err(Failure::from_catalog)?;
+        if self.trimmed.swap(snapshot.generation, Ordering::Relaxed) != snapshot.generation {
+            self.cells.keep_only(&snapshot);
+        }
+        Ok(snapshot)
+    }
+
+    /// "Now" of SPEC §4: the newest event that is not over a day after its file came in; the clock, if
+    /// that is close.
+    pub fn now(&self, snapshot: &Snapshot) -> Result<Option<Micros>, Failure> {
+        let received: std::collections::HashMap<i64, Micros> =
+            self.catalog.control(|control| control.received()).map_err(Failure::from_catalog)?.into_iter().collect();
+        let newest = snapshot
+            .segments
+            .iter()
+            .filter_map(|segment| Some((segment.max_time?, *received.get(&segment.file_id)?)))
+            .filter(|(time, received)| *time <= received + DAY)
+            .map(|(time, _)| time)
+            .max();
+        let clock = crate::ingest::clock();
+        Ok(newest.map(|newest| if (clock - FRESH..=clock).contains(&newest) { clock } else { newest }))
+    }
+
+    /// Whether a provider sends complaint reports.
+    pub fn is_fbl(&self, provider: &str) -> bool {
+        self.providers.fbl(provider)
+    }
+
+    /// A scope resolved against what is visible.
+    pub fn resolve(&self, scope: &Scope, now: Option<Micros>) -> Result<Resolved, Failure> {
+        Resolved::new(&self.catalog, scope, now).map_err(Failure::from_catalog)
+    }
+
+    /// The record types that were logged on the days of a scope, as bits.
+    pub fn logged(&self, snapshot: &Snapshot, resolved: &Resolved) -> u8 {
+        let (first, last) = planner::days(resolved.from, resolved.until);
+        snapshot
+            .segments
+            .iter()
+            .filter(|segment| {
+                resolved.admits(segment) && segment.date.is_none_or(|date| (first..=last).contains(&date))
+            })
+            .flat_map(|segment| (0..8).filter(|index| segment.by_type[*index] > 0))
+            .fold(0, |types, index| types | 1 << index)
+    }
+
+    /// Whether `sent` counts received rows (SPEC §4): `r` rows exist on every day that has d or b rows,
+    /// and carry every filter and grouping column.
+    pub fn sent_by_received(
+        &self,
+        snapshot: &Snapshot,
+        resolved: &Resolved,
+        group: Option<Field>,
+    ) -> Result<bool, Failure> {
+        let (first, last) = planner::days(resolved.from, resolved.until);
+        let mut days: std::collections::BTreeMap<Option<i32>, (bool, bool)> = std::collections::BTreeMap::new();
+        for segment in snapshot.segments.iter().filter(|segment| resolved.admits(segment)) {
+            if segment.date.is_some_and(|date| (first..=last).contains(&date)) {
+                let day = days.entry(segment.date).or_default();
+                day.0 |= segment.holds(1 << RecordType::D.index() | 1 << RecordType::B.index());
+                day.1 |= segment.holds(1 << RecordType::R.index());
+            }
+        }
+        let every_day = days.values().any(|(_, received)| *received)
+            && days.values().all(|(outcome, received)| !outcome || *received);
+        if !every_day {
+            return Ok(false);
+        }
+        let fields = resolved.scope.filters().iter().map(|filter| filter.field).chain(group);
+        for field in fields {
+            if !self.received_rows_carry(snapshot, field)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Whether `r` rows fill a field's column. Their provider is known by the domain alone, without the
+    /// host that answered, so it does not count.
+    fn received_rows_carry(&self, snapshot: &Snapshot, field: Field) -> Result<bool, Failure> {
+        match field {
+            Field::Type | Field::File | Field::Sender | Field::SenderDomain | Field::Domain | Field::Recipient => {
+                Ok(true)
+            }
+            Field::Job | Field::User | Field::Vmta | Field::Pool => {
+                let scope = Scope::new(
+                    time::TimeRange::All,
+                    [
+                        filter::Filter::include(Field::RecordType, RecordType::R.as_str()),
+                        filter::Filter::exclude(field, ""),
+                    ],
+                );
+                let query =
+                    CellQuery { scope: &scope, from: None, until: None, group: None, bucket: None, roles: ALL_ROLES };
+                let found = self.cells.counts(snapshot, &query, &|_| false).map_err(Failure::from_catalog)?;
+                Ok(found.values().any(|counts| counts.get(measures::Measure::Received) > 0))
+            }
+            _ => Ok(false),
+        }
+    }
+
+    /// Values of a field that contain a text, most frequent first, over the newest days.
+    pub async fn complete(&self, field: Field, text: &str, most: usize) -> Result<Vec<(String, u64)>, Failure> {
+        let snapshot = self.snapshot()?;
+        if field == Field::File {
+            let names = self.catalog.control(|control| control.file_names()).map_err(Failure::from_catalog)?;
+            let text = text.to_lowercase();
+            return Ok(names
+                .into_iter()
+                .rev()
+                .filter(|(_, name, _)| name.to_lowercase().contains(&text))
+                .map(|(_, name, _)| (name, 0))
+                .take(most)
+                .collect());
+        }
+        let scope = Scope::default();
+        let from = self.now(&snapshot)?.map(|now| time::floor(now - 7 * DAY, DAY));
+        if field.in_rollup() {
+            let query =
+                CellQuery { scope: &scope, from, until: None, group: Some(field), bucket: None, roles: ALL_ROLES };
+            return self.cells.values(&snapshot, &query, text, most).map_err(Failure::from_catalog);
+        }
+        let resolved = self.resolve(&scope, None)?.between(from, None);
+        self.raw.values(&snapshot, &resolved, field, text, most).await.map_err(Failure::from_engine)
+    }
+
+    /// Rows of raw Parquet.
+    pub fn raw(&self) -> &Raw {
+        &self.raw
+    }
+
+    /// The rollups in memory.
+    pub fn cells(&self) -> &Cells {
+        &self.cells
+    }
+}
+
+impl Failure {
+    /// The catalog could not be read.
+    #[expect(clippy::needless_pass_by_value, reason = "used as a function in map_err")]
+    pub fn from_catalog(error: crate::catalog::Error) -> Self {
+        Self {
+            what: "the catalog cannot be read".to_owned(),
+            why: error.to_string(),
+            hint: "run `pmtop doctor`".to_owned(),
+        }
+    }
+
+    /// The query engine gave up.
+    #[expect(clippy::needless_pass_by_value, reason = "used as a function in map_err")]
+    pub fn from_engine(error: datafusion::error::DataFusionError) -> Self {
+        use datafusion::error::DataFusionError;
+        let root = error.find_root();
+        let hint = match root {
+            DataFusionError::ResourcesExhausted(_) => "narrow the time range, or raise `query.memory_mb`",
+            DataFusionError::SchemaError(..) => "`pmtop sql 'describe events'` lists the columns",
+            _ => "",
+        };
+        Self { what: "the question was not answered".to_owned(), why: root.strip_backtrace(), hint: hint.to_owned() }
+    }
+}
+
+/// Whether a segment holds events (and not copies).
+pub fn is_event_segment(segment: &Segment) -> bool {
+    segment.shadow == 0
+}
+
+/// The roles of a bit set, for messages.
+pub fn role_names(roles: u8) -> Vec<&'static str> {
+    Role::ALL.iter().filter(|role| roles & role.bit() != 0).map(|role| role.as_str()).collect()
+}

@@ -1,0 +1,184 @@
+//! The SQL prompt: read-only statements over `events`, `copies` and `files`, bounded in rows, memory and
+//! time.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Field, Float64Type, Int64Type, Schema, TimestampMicrosecondType};
+use datafusion::datasource::MemTable;
+use datafusion::execution::context::SQLOptions;
+use datafusion::prelude::SessionContext;
+use futures::StreamExt as _;
+
+use super::Engine;
+use super::question::Failure;
+use super::table::{Head, Table, Unit, Value};
+use crate::catalog::control::FileRow;
+use crate::catalog::table::SegmentTable;
+use crate::event::schema::timestamp;
+
+impl Engine {
+    /// Runs one read-only statement.
+    pub async fn sql(&self, statement: &str) -> Result<Table, Failure> {
+        let limit = Duration::from_secs(self.limits.timeout_seconds);
+        tokio::time::timeout(limit, self.statement(statement)).await.unwrap_or_else(|_| {
+            Err(Failure {
+                what: "the statement was given up".to_owned(),
+                why: format!("it ran for more than {} s", limit.as_secs()),
+                hint: "narrow it by date, or raise `query.timeout_seconds`".to_owned(),
+            })
+        })
+    }
+
+    async fn statement(&self, statement: &str) -> Result<Table, Failure> {
+        let snapshot = self.snapshot()?;
+        let files = self.catalog().files().map_err(Failure::from_catalog)?;
+        // A session of its own: what a statement sees is one generation, and nothing it sets remains.
+        let context =
+            SessionContext::new_with_config_rt(self.raw().context.copied_config(), self.raw().context.runtime_env());
+        let register = |name: &str, table: Arc<dyn datafusion::catalog::TableProvider>| {
+            context.register_table(name, table).map(|_| ()).map_err(Failure::from_engine)
+        };
+        register("events", Arc::new(SegmentTable::new(&snapshot, |segment| segment.shadow == 0)))?;
+        register("copies", Arc::new(SegmentTable::new(&snapshot, |segment| segment.shadow != 0)))?;
+        register("files", Arc::new(files_table(&files).map_err(Failure::from_engine)?))?;
+        let options = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
+        let frame = context.sql_with_options(statement, options).await.map_err(Failure::from_engine)?;
+        let schema = Arc::clone(frame.schema().inner());
+        let mut stream = frame.execute_stream().await.map_err(Failure::from_engine)?;
+        let mut table = empty_table(&schema);
+        while let Some(batch) = stream.next().await {
+            append(&mut table, &batch.map_err(Failure::from_engine)?)
+                .map_err(|error| Failure::from_engine(error.into()))?;
+            if table.rows.len() > self.limits.max_rows {
+                table.rows.truncate(self.limits.max_rows);
+                table.more = true;
+                break;
+            }
+        }
+        Ok(table)
+    }
+}
+
+fn unit_of(data_type: &DataType) -> Unit {
+    match data_type {
+        DataType::Boolean => Unit::Flag,
+        DataType::Timestamp(..) => Unit::Time,
+        data_type if data_type.is_integer() => Unit::Count,
+        data_type if data_type.is_numeric() => Unit::Number,
+        _ => Unit::Text,
+    }
+}
+
+/// A table without rows that has the columns of a schema.
+pub fn empty_table(schema: &Schema) -> Table {
+    let heads = schema
+        .fields()
+        .iter()
+        .map(|field| Head { name: Arc::from(field.name().as_str()), unit: unit_of(field.data_type()) })
+        .collect();
+    Table { heads, rows: Vec::new(), more: false }
+}
+
+/// Appends the rows of a batch.
+pub fn append(table: &mut Table, batch: &RecordBatch) -> Result<(), arrow::error::ArrowError> {
+    let columns = batch.columns().iter().map(values).collect::<Result<Vec<_>, _>>()?;
+    for row in 0..batch.num_rows() {
+        table.rows.push(columns.iter().map(|column| column[row].clone()).collect());
+    }
+    Ok(())
+}
+
+fn values(column: &arrow::array::ArrayRef) -> Result<Vec<Value>, arrow::error::ArrowError> {
+    let data_type = column.data_type();
+    let there = |row: usize, value: Value| if column.is_null(row) { Value::Null } else { value };
+    let rows = 0..column.len();
+    Ok(match unit_of(data_type) {
+        Unit::Flag => {
+            let flags = column.as_boolean();
+            rows.map(|row| there(row, Value::Flag(flags.value(row)))).collect()
+        }
+        Unit::Time => {
+            let times = cast(column, &timestamp())?;
+            let times = times.as_primitive::<TimestampMicrosecondType>().clone();
+            rows.map(|row| there(row, Value::Time(times.value(row)))).collect()
+        }
+        Unit::Count => {
+            let numbers = cast(column, &DataType::Int64)?;
+            let numbers = numbers.as_primitive::<Int64Type>().clone();
+            rows.map(|row| there(row, Value::Int(numbers.value(row)))).collect()
+        }
+        Unit::Number => {
+            let numbers = cast(column, &DataType::Float64)?;
+            let numbers = numbers.as_primitive::<Float64Type>().clone();
+            rows.map(|row| there(row, Value::Float(numbers.value(row)))).collect()
+        }
+        _ => {
+            let text = match cast(column, &DataType::Utf8) {
+                Ok(text) => text,
+                // Lists, structs and the like are printed.
+                Err(_) => {
+                    let format = arrow::util::display::FormatOptions::default();
+                    let formatter = arrow::util::display::ArrayFormatter::try_new(column, &format)?;
+                    return Ok(rows.map(|row| there(row, Value::text(formatter.value(row).to_string()))).collect());
+                }
+            };
+            let text = text.as_string::<i32>().clone();
+            rows.map(|row| there(row, Value::text(text.value(row)))).collect()
+        }
+    })
+}
+
+fn files_table(files: &[FileRow]) -> datafusion::error::Result<MemTable> {
+    use arrow::array::{Int64Array, StringArray, TimestampMicrosecondArray};
+    let text = |name: &str| Field::new(name, DataType::Utf8, true);
+    let int = |name: &str| Field::new(name, DataType::Int64, true);
+    let time = |name: &str| Field::new(name, timestamp(), true);
+    let schema = Arc::new(Schema::new(vec![
+        int("file_id"),
+        text("name"),
+        text("path"),
+        text("type"),
+        int("bytes"),
+        text("sha256"),
+        time("received_at"),
+        text("status"),
+        int("rows"),
+        int("rejected_rows"),
+        int("merged_rows"),
+        time("from"),
+        time("to"),
+        text("error"),
+    ]));
+    let texts = |of: fn(&FileRow) -> Option<&str>| -> arrow::array::ArrayRef {
+        Arc::new(files.iter().map(of).collect::<StringArray>())
+    };
+    let ints = |of: fn(&FileRow) -> i64| -> arrow::array::ArrayRef {
+        Arc::new(files.iter().map(|file| Some(of(file))).collect::<Int64Array>())
+    };
+    let times = |of: fn(&FileRow) -> Option<i64>| -> arrow::array::ArrayRef {
+        Arc::new(files.iter().map(of).collect::<TimestampMicrosecondArray>().with_timezone("UTC"))
+    };
+    let batch = RecordBatch::try_new(
+        Arc::clone(&schema),
+        vec![
+            ints(|file| file.id),
+            texts(|file| Some(&file.name)),
+            texts(|file| Some(&file.path)),
+            texts(|file| file.role.as_deref()),
+            ints(|file| file.bytes),
+            texts(|file| file.sha256.as_deref()),
+            times(|file| Some(file.received_at)),
+            texts(|file| Some(file.status.as_str())),
+            ints(|file| file.rows),
+            ints(|file| file.rejected_rows),
+            ints(|file| file.merged_rows),
+            times(|file| file.min_time),
+            times(|file| file.max_time),
+            texts(|file| Some(&file.error)),
+        ],
+    )?;
+    MemTable::try_new(schema, vec![vec![batch]])
+}

@@ -1,0 +1,442 @@
+//! Reports: every number of the screen, headless. Screen, `pmtop report` and exports ask here, so they
+//! cannot differ.
+
+pub mod metrics;
+pub mod print;
+pub mod risk;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use futures::StreamExt as _;
+
+use crate::catalog::Snapshot;
+use crate::catalog::control::FileRow;
+use crate::event::Micros;
+use crate::query::cells::GroupKey;
+use crate::query::field::Field;
+use crate::query::measures::{Counts, Measure};
+use crate::query::planner::{Needs, Plan};
+use crate::query::question::{Answer, Bucket, Failure, Page, Question, Report};
+use crate::query::raw::{self, Resolved};
+use crate::query::scope::Scope;
+use crate::query::table::{Head, Table, Unit, Value};
+use crate::query::time::Width;
+use crate::query::{Engine, sql};
+use metrics::Context;
+
+/// Answers a question on the engine's threads; dropping the future stops the work.
+pub fn ask(engine: &Arc<Engine>, question: Question) -> futures::future::BoxFuture<'static, Result<Answer, Failure>> {
+    let shared = Arc::clone(engine);
+    engine.run(async move { answer(&shared, &question).await })
+}
+
+/// Answers a question.
+pub async fn answer(engine: &Engine, question: &Question) -> Result<Answer, Failure> {
+    let began = Instant::now();
+    let snapshot = engine.snapshot()?;
+    let now = engine.now(&snapshot)?;
+    let range = question.scope.time.resolve(now);
+    let asked = Asked { engine, snapshot: &snapshot, now, range, page: &question.page };
+    let table = asked.table(question.report, &question.scope).await?;
+    let before = match question.scope.before(now) {
+        Some(scope) if question.compare => {
+            let range = scope.time.resolve(now);
+            let page = Page::default();
+            let asked = Asked { range, page: &page, ..asked };
+            Some(asked.table(question.report, &scope).await?)
+        }
+        _ => None,
+    };
+    Ok(Answer {
+        table,
+        before,
+        range,
+        generation: snapshot.generation,
+        took_ms: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
+    })
+}
+
+/// A question on its way: what is visible, and when it is.
+#[derive(Clone, Copy)]
+struct Asked<'a> {
+    engine: &'a Engine,
+    snapshot: &'a Snapshot,
+    now: Option<Micros>,
+    range: (Option<Micros>, Option<Micros>),
+    page: &'a Page,
+}
+
+/// Rows of counts by group and bucket.
+type Grouped = HashMap<GroupKey, Counts>;
+
+impl Asked<'_> {
+    async fn table(&self, report: Report, scope: &Scope) -> Result<Table, Failure> {
+        match report {
+            Report::Totals => self.totals(scope).await,
+            Report::Operations { by, bucket } => self.operations(scope, by, bucket).await,
+            Report::Latency { by } => self.compared(scope, by, "latency_p95_ms").await,
+            Report::Domains { by } => self.compared(scope, by, "sent").await,
+            Report::Risk { by } => self.risk(scope, by).await,
+            Report::Replies => self.replies(scope).await,
+            Report::Events => self.events(scope).await,
+            Report::Files => {
+                Ok(arrange(files(&self.engine.catalog().files().map_err(Failure::from_catalog)?), self.page, None))
+            }
+        }
+    }
+
+    async fn grouped(
+        &self,
+        resolved: &Resolved,
+        group: Option<Field>,
+        bucket: Option<Micros>,
+        needs: Needs,
+    ) -> Result<Grouped, Failure> {
+        let plan = Plan { snapshot: self.snapshot, resolved, group, bucket };
+        self.engine.counts(&plan, needs).await
+    }
+
+    fn context(&self, resolved: &Resolved, group: Option<Field>) -> Result<Context, Failure> {
+        Ok(Context {
+            logged: self.engine.logged(self.snapshot, resolved),
+            sent_by_received: self.engine.sent_by_received(self.snapshot, resolved, group)?,
+        })
+    }
+
+    /// One row: the scope's bounds and every metric.
+    async fn totals(&self, scope: &Scope) -> Result<Table, Failure> {
+        let resolved = self.engine.resolve(scope, self.now)?;
+        let context = self.context(&resolved, None)?;
+        let needs = Needs { latency: true, deferred: true };
+        let counts =
+            self.grouped(&resolved, None, None, needs).await?.into_values().fold(Counts::default(), |mut all, part| {
+                all.deferred = all.deferred.or(part.deferred);
+                all.merge(&part);
+                all
+            });
+        let mut counts = counts;
+        counts.deferred = counts.deferred.or(Some(0));
+        let mut table = Table::with_heads([("from", Unit::Time), ("to", Unit::Time)]);
+        table.heads.extend(metric_heads());
+        let mut row: Vec<Value> = vec![time(resolved.from), time(resolved.until)];
+        row.extend(metrics::all().map(|metric| metric.value(&counts, &context)));
+        table.rows.push(row);
+        Ok(table)
+    }
+
+    async fn operations(&self, scope: &Scope, by: Option<Field>, bucket: Option<Bucket>) -> Result<Table, Failure> {
+        let resolved = self.engine.resolve(scope, self.now)?;
+        let width = bucket.map(|bucket| self.width(bucket));
+        let context = self.context(&resolved, by)?;
+        let needs = Needs { latency: true, deferred: true };
+        let grouped = self.grouped(&resolved, by, width.map(Width::micros), needs).await?;
+        let mut table = group_table(by, width.is_some());
+        let mut rows: Vec<(GroupKey, Counts)> = grouped.into_iter().filter(|(_, counts)| !counts.is_empty()).collect();
+        rows.sort_by(|(a, _), (b, _)| (a.1, &a.0).cmp(&(b.1, &b.0)));
+        for (key, counts) in rows {
+            let mut row = Vec::with_capacity(table.heads.len());
+            if by.is_some() {
+                row.push(group_value(&key.0));
+            }
+            if width.is_some() {
+                row.push(time(key.1));
+            }
+            row.extend(metrics::all().map(|metric| metric.value(&counts, &context)));
+            table.rows.push(row);
+        }
+        let order = if width.is_some() { None } else { Some("sent") };
+        Ok(arrange(table, self.page, order))
+    }
+
+    fn width(&self, bucket: Bucket) -> Width {
+        match bucket {
+            Bucket::Fixed(width) => width,
+            Bucket::Auto => {
+                let newest = self.snapshot.segments.iter().filter_map(|segment| segment.max_time).max();
+                let oldest = self.snapshot.segments.iter().filter_map(|segment| segment.min_time).min();
+                match (self.range.0.or(oldest), self.range.1.or(newest)) {
+                    (Some(from), Some(until)) => Width::for_span(until - from),
+                    _ => Width::Hour,
+                }
+            }
+        }
+    }
+
+    /// Rows by one field with the deviation from the period before and the commonest trouble.
+    async fn compared(&self, scope: &Scope, by: Field, order: &str) -> Result<Table, Failure> {
+        let resolved = self.engine.resolve(scope, self.now)?;
+        let context = self.context(&resolved, Some(by))?;
+        let needs = Needs { latency: true, deferred: true };
+        let grouped = self.grouped(&resolved, Some(by), None, needs).await?;
+        let before = match scope.before(self.now) {
+            Some(scope) => {
+                let resolved = self.engine.resolve(&scope, self.now)?;
+                self.grouped(&resolved, Some(by), None, Needs { latency: true, deferred: false }).await?
+            }
+            None => Grouped::new(),
+        };
+        let troubles = self.engine.troubles(self.snapshot, &resolved, by).await?;
+        let mut table = group_table(Some(by), false);
+        for (name, unit) in
+            [("latency_deviation", Unit::Number), ("top_reply_class", Unit::Text), ("top_reply_class_n", Unit::Count)]
+        {
+            table.heads.push(Head { name: Arc::from(name), unit });
+        }
+        for (key, counts) in grouped.into_iter().filter(|(_, counts)| !counts.is_empty()) {
+            let mut row = vec![group_value(&key.0)];
+            row.extend(metrics::all().map(|metric| metric.value(&counts, &context)));
+            row.push(deviation(&counts, before.get(&key)));
+            match troubles.get(&key.0) {
+                Some((class, n)) => row.extend([Value::text(class), Value::Int(*n)]),
+                None => row.extend([Value::Null, Value::Null]),
+            }
+            table.rows.push(row);
+        }
+        Ok(arrange(table, self.page, Some(order)))
+    }
+
+    async fn risk(&self, scope: &Scope, by: Field) -> Result<Table, Failure> {
+        let resolved = self.engine.resolve(scope, self.now)?;
+        let context = self.context(&resolved, Some(by))?;
+        let grouped = self.grouped(&resolved, Some(by), None, Needs { latency: false, deferred: false }).await?;
+        let mut table = group_table(Some(by), false);
+        let scores = risk::TERMS.iter().map(|term| term.name);
+        for name in std::iter::once("risk_score").chain(scores) {
+            table.heads.push(Head { name: Arc::from(name), unit: Unit::Number });
+        }
+        for (key, counts) in grouped.into_iter().filter(|(_, counts)| !counts.is_empty()) {
+            let mut row = vec![group_value(&key.0)];
+            row.extend(metrics::all().map(|metric| metric.value(&counts, &context)));
+            let terms: Vec<f64> = risk::TERMS.iter().map(|term| term.points(&counts)).collect();
+            row.push(Value::Float(risk::round(terms.iter().sum())));
+            row.extend(terms.into_iter().map(|points| Value::Float(risk::round(points))));
+            table.rows.push(row);
+        }
+        Ok(arrange(table, self.page, Some("risk_score")))
+    }
+
+    async fn replies(&self, scope: &Scope) -> Result<Table, Failure> {
+        let resolved = self.engine.resolve(scope, self.now)?;
+        let batches = self.engine.raw().replies(self.snapshot, &resolved).await.map_err(Failure::from_engine)?;
+        let rows = replies(&batches).map_err(Failure::from_engine)?;
+        Ok(arrange(rows, self.page, Some("n")))
+    }
+
+    async fn events(&self, scope: &Scope) -> Result<Table, Failure> {
+        let resolved = self.engine.resolve(scope, self.now)?;
+        let page = self.page;
+        let limit = page.limit.map(|limit| limit + 1);
+        let mut batches = self
+            .engine
+            .raw()
+            .events(self.snapshot, &resolved, page.sort.as_ref(), page.offset, limit)
+            .await
+            .map_err(Failure::from_engine)?;
+        let mut table = sql::empty_table(&crate::event::schema::QUERIED);
+        while let Some(batch) = batches.next().await {
+            let batch = batch.map_err(Failure::from_engine)?;
+            sql::append(&mut table, &batch).map_err(|error| Failure::from_engine(error.into()))?;
+        }
+        if let Some(limit) = page.limit
+            && table.rows.len() > limit
+        {
+            table.rows.truncate(limit);
+            table.more = true;
+        }
+        Ok(table)
+    }
+}
+
+fn time(time: Option<Micros>) -> Value {
+    time.map_or(Value::Null, Value::Time)
+}
+
+fn group_value(value: &str) -> Value {
+    if value.is_empty() { Value::Null } else { Value::text(value) }
+}
+
+fn metric_heads() -> impl Iterator<Item = Head> {
+    metrics::all().map(|metric| Head { name: Arc::from(metric.name), unit: metric.unit })
+}
+
+fn group_table(by: Option<Field>, bucket: bool) -> Table {
+    let mut table = Table::default();
+    if let Some(by) = by {
+        table.heads.push(Head { name: Arc::from(by.report_name()), unit: Unit::Text });
+    }
+    if bucket {
+        table.heads.push(Head { name: Arc::from("bucket"), unit: Unit::Time });
+    }
+    table.heads.extend(metric_heads());
+    table
+}
+
+/// p95 over p95 of the period before, of the same measure.
+#[expect(clippy::cast_precision_loss, reason = "milliseconds stay below 2^52")]
+fn deviation(counts: &Counts, before: Option<&Counts>) -> Value {
+    let Some(before) = before else { return Value::Null };
+    let pick = |counts: &Counts| {
+        let histogram = if counts.delivery.n > 0 { &counts.delivery } else { &counts.attempt };
+        histogram.percentile(0.95)
+    };
+    match (pick(counts), pick(before)) {
+        (Some(now), Some(then)) if then > 0 => Value::Float((now as f64 / then as f64 * 100.0).round() / 100.0),
+        _ => Value::Null,
+    }
+}
+
+/// Sorts and cuts a table; `order` is the report's own column (greatest first).
+pub fn arrange(mut table: Table, page: &Page, order: Option<&str>) -> Table {
+    let (column, descending) = match (&page.sort, order) {
+        (Some(sort), _) => (table.column(&sort.column), sort.descending),
+        (None, Some(order)) => (table.column(order), true),
+        (None, None) => (None, false),
+    };
+    if let Some(column) = column {
+        table.rows.sort_by(|a, b| {
+            let order = compare(&a[column], &b[column], descending);
+            // Ties keep a fixed order: by the first cell.
+            order.then_with(|| compare(&a[0], &b[0], false))
+        });
+    }
+    let rows = table.rows.len();
+    let from = page.offset.min(rows);
+    let until = page.limit.map_or(rows, |limit| rows.min(from.saturating_add(limit)));
+    table.more = until < rows;
+    table.rows = table.rows.drain(from..until).collect();
+    table
+}
+
+/// Compares cells; cells without a value come last either way.
+fn compare(a: &Value, b: &Value, descending: bool) -> std::cmp::Ordering {
+    use std::cmp::Ordering;
+    let order = match (a.is_there(), b.is_there()) {
+        (false, false) => return Ordering::Equal,
+        (false, true) => return Ordering::Greater,
+        (true, false) => return Ordering::Less,
+        (true, true) => match (a.number(), b.number()) {
+            (Some(a), Some(b)) => a.total_cmp(&b),
+            _ => a.as_text().unwrap_or_default().cmp(b.as_text().unwrap_or_default()),
+        },
+    };
+    if descending { order.reverse() } else { order }
+}
+
+/// The file table of SPEC §2.4.
+pub fn files(files: &[FileRow]) -> Table {
+    let mut table = Table::with_heads([
+        ("name", Unit::Text),
+        ("path", Unit::Text),
+        ("type", Unit::Text),
+        ("bytes", Unit::Bytes),
+        ("sha256", Unit::Text),
+        ("received_at", Unit::Time),
+        ("status", Unit::Text),
+        ("rows", Unit::Count),
+        ("rejected_rows", Unit::Count),
+        ("merged_rows", Unit::Count),
+        ("from", Unit::Time),
+        ("to", Unit::Time),
+        ("error", Unit::Text),
+    ]);
+    for file in files {
+        let text = |text: &Option<String>| text.as_deref().map_or(Value::Null, Value::text);
+        table.rows.push(vec![
+            Value::text(&file.name),
+            Value::text(&file.path),
+            text(&file.role),
+            Value::Int(file.bytes),
+            text(&file.sha256),
+            Value::Time(file.received_at),
+            Value::text(file.status.as_str()),
+            Value::Int(file.rows),
+            Value::Int(file.rejected_rows),
+            Value::Int(file.merged_rows),
+            time(file.min_time),
+            time(file.max_time),
+            Value::text(&file.error),
+        ]);
+    }
+    table
+}
+
+/// Replies grouped by their template: the words stay, what differs from message to message goes.
+fn replies(batches: &[arrow::array::RecordBatch]) -> datafusion::error::Result<Table> {
+    use arrow::array::AsArray;
+    use arrow::datatypes::{Int64Type, TimestampMicrosecondType};
+    #[derive(Default)]
+    struct Group {
+        n: i64,
+        first: Option<Micros>,
+        last: Option<Micros>,
+        example: String,
+    }
+    let mut groups: HashMap<(String, String, String), Group> = HashMap::new();
+    for batch in batches {
+        let (diag, class, provider) = (
+            raw::text_column(batch, "dsn_diag")?,
+            raw::text_column(batch, "reply_class")?,
+            raw::text_column(batch, "provider")?,
+        );
+        let n = raw::column(batch, "n")?.as_primitive::<Int64Type>();
+        let times = |name: &str| -> datafusion::error::Result<_> {
+            Ok(raw::column(batch, name)?.as_primitive::<TimestampMicrosecondType>().clone())
+        };
+        let (first, last) = (times("first")?, times("last")?);
+        for row in 0..batch.num_rows() {
+            let text = raw::value(&diag, row);
+            let key = (
+                crate::reply::template(text),
+                raw::value(&class, row).to_owned(),
+                raw::value(&provider, row).to_owned(),
+            );
+            let group = groups.entry(key).or_default();
+            group.n += n.value(row);
+            group.first = group.first.map_or(Some(first.value(row)), |known| Some(known.min(first.value(row))));
+            group.last = group.last.max(Some(last.value(row)));
+            if group.example.is_empty() || text < group.example.as_str() {
+                text.clone_into(&mut group.example);
+            }
+        }
+    }
+    let mut table = Table::with_heads([
+        ("reply", Unit::Text),
+        ("n", Unit::Count),
+        ("reply_class", Unit::Text),
+        ("provider", Unit::Text),
+        ("first", Unit::Time),
+        ("last", Unit::Time),
+        ("example", Unit::Text),
+        ("reply_pattern", Unit::Text),
+    ]);
+    for ((template, class, provider), group) in groups {
+        table.rows.push(vec![
+            Value::text(&template),
+            Value::Int(group.n),
+            group_value(&class),
+            group_value(&provider),
+            time(group.first),
+            time(group.last),
+            Value::text(&group.example),
+            Value::text(pattern_of(&template)),
+        ]);
+    }
+    Ok(table)
+}
+
+/// A filter value that finds the rows of a template.
+fn pattern_of(template: &str) -> String {
+    const PLACEHOLDERS: [&str; 6] = ["<address>", "<ip>", "<host>", "<id>", "<date>", "<n>"];
+    let mut pattern = format!("*{template}*");
+    for placeholder in PLACEHOLDERS {
+        pattern = pattern.replace(placeholder, "*");
+    }
+    pattern
+}
+
+/// Whether anything happened in a row, for tests and for empty states.
+pub fn has_mail(counts: &Counts) -> bool {
+    counts.get(Measure::Delivered) + counts.bounced() + counts.get(Measure::Deferrals) > 0
+}

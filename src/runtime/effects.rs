@@ -1,0 +1,113 @@
+//! Effect → the call that performs it.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::task::AbortHandle;
+
+use crate::app::effect::Effect;
+use crate::app::input::Input;
+use crate::runtime::asks::Asks;
+use crate::runtime::backend::Backend;
+
+/// How long a completion waits for the next letter.
+const TYPING: Duration = Duration::from_millis(60);
+
+/// What the loop must do itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Order {
+    /// Nothing.
+    GoOn,
+    /// Stop until resumed.
+    Suspend,
+    /// Paint everything.
+    Repaint,
+    /// Leave.
+    Quit,
+}
+
+/// Performs effects.
+pub(super) struct Effects {
+    backend: Arc<dyn Backend>,
+    back: UnboundedSender<Input>,
+    /// Questions in flight.
+    pub(super) asks: Asks,
+    completing: Option<AbortHandle>,
+    exporting: Option<AbortHandle>,
+    home: Option<PathBuf>,
+}
+
+impl Effects {
+    /// What comes of them comes back through a channel.
+    pub(super) fn new(backend: Arc<dyn Backend>, back: UnboundedSender<Input>) -> Self {
+        let asks = Asks::new(Arc::clone(&backend), back.clone());
+        let home = std::env::var_os("HOME").map(PathBuf::from);
+        Self { backend, back, asks, completing: None, exporting: None, home }
+    }
+
+    /// Performs one.
+    pub(super) fn perform(&mut self, effect: Effect) -> Order {
+        match effect {
+            Effect::Ask { ticket, question, urgency } => self.asks.ask(ticket, question, urgency),
+            Effect::Forget(slot) => self.asks.forget(slot),
+            Effect::Complete { serial, field, prefix } => {
+                let backend = Arc::clone(&self.backend);
+                self.complete(async move { Input::Completed(serial, backend.complete(field, prefix).await) });
+            }
+            Effect::CompletePath { serial, prefix } => {
+                let (backend, prefix) = (Arc::clone(&self.backend), self.at_home(&prefix));
+                self.complete(async move { Input::PathsCompleted(serial, backend.complete_path(prefix).await) });
+            }
+            Effect::Export { question, name } => {
+                let (future, back) = (self.backend.export(question, name), self.back.clone());
+                let running = tokio::spawn(async move {
+                    // Nobody listens only when the screen is gone.
+                    back.send(Input::Exported(future.await)).ok();
+                });
+                self.exporting = Some(running.abort_handle());
+            }
+            Effect::ForgetExport => abort(&mut self.exporting),
+            Effect::AddFiles(paths) => {
+                let paths = paths.iter().map(|path| PathBuf::from(self.at_home(&path.to_string_lossy()))).collect();
+                self.backend.add_files(paths);
+            }
+            Effect::Suspend => return Order::Suspend,
+            Effect::Repaint => return Order::Repaint,
+            Effect::Quit => return Order::Quit,
+        }
+        Order::GoOn
+    }
+
+    fn complete(&mut self, future: impl Future<Output = Input> + Send + 'static) {
+        abort(&mut self.completing);
+        let back = self.back.clone();
+        let running = tokio::spawn(async move {
+            tokio::time::sleep(TYPING).await;
+            back.send(future.await).ok();
+        });
+        self.completing = Some(running.abort_handle());
+    }
+
+    /// `~/` stands for the home folder, as in a shell.
+    fn at_home(&self, path: &str) -> String {
+        match (path.strip_prefix("~/"), &self.home) {
+            (Some(rest), Some(home)) => home.join(rest).to_string_lossy().into_owned(),
+            _ => path.to_owned(),
+        }
+    }
+
+    /// Cancels everything.
+    pub(super) fn stop(&mut self) {
+        self.asks.stop();
+        abort(&mut self.completing);
+        abort(&mut self.exporting);
+    }
+}
+
+fn abort(running: &mut Option<AbortHandle>) {
+    if let Some(running) = running.take() {
+        running.abort();
+    }
+}

@@ -1,0 +1,232 @@
+//! The screen's backend on the local catalog: the engine, the intake, the watcher of the inbox, and the
+//! look-out for commits of other processes.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+use tokio::sync::mpsc::UnboundedSender;
+
+use super::backend::Backend;
+use crate::app::input::Input;
+use crate::catalog::locks::Lock;
+use crate::config::Config;
+use crate::export;
+use crate::inbox::{Arrivals, Inbox};
+use crate::ingest::intake::{Intake, Listener};
+use crate::ingest::progress::Progress;
+use crate::ingest::{Ingest, clock};
+use crate::query::Engine;
+use crate::query::field::Field;
+use crate::query::question::{Answer, Failure, Question};
+use crate::report;
+
+/// Values offered for completion.
+const COMPLETIONS: usize = 50;
+/// How often the catalog is looked at for commits of other processes.
+const LOOK: Duration = Duration::from_millis(500);
+/// How often a process that does not own the watching tries to.
+const TRY_OWNING: Duration = Duration::from_secs(2);
+
+/// The backend; its threads stop when it is dropped.
+#[derive(Debug)]
+pub struct Local {
+    engine: Arc<Engine>,
+    intake: Arc<Intake>,
+    owner: Option<String>,
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// What the inbox needs to know, and where files go.
+struct ToIntake {
+    ingest: Arc<Ingest>,
+    intake: Arc<Intake>,
+}
+
+impl Arrivals for ToIntake {
+    fn is_known(&self, path: &Path) -> bool {
+        self.ingest.is_known(path)
+    }
+
+    fn arrived(&self, paths: Vec<PathBuf>) {
+        self.intake.add(&paths, true);
+    }
+}
+
+impl Local {
+    /// Starts intake, watcher and look-out; `tell` gets their news.
+    pub fn start(
+        config: &Config,
+        engine: Arc<Engine>,
+        tell: impl Fn(Input) + Send + Sync + 'static,
+    ) -> anyhow::Result<Self> {
+        let ingest = Arc::new(Ingest::new(Arc::clone(engine.catalog()), config)?);
+        let tell = Arc::new(tell);
+        let told = Arc::clone(&tell);
+        let listener: Listener = Arc::new(move |progress: Progress| told(Input::Ingest(progress)));
+        let intake = Arc::new(Intake::start(Arc::clone(&ingest), config.inbox.clone(), listener));
+        let stop = Arc::new(AtomicBool::new(false));
+        let lock_path = engine.catalog().layout().lock("owner");
+        let owned = Lock::attempt(&lock_path)?;
+        let owner = if owned.is_some() { None } else { Some(read_owner(&lock_path)) };
+        let lookout = Lookout {
+            engine: Arc::clone(&engine),
+            arrivals: Mutex::new(Some(ToIntake { ingest, intake: Arc::clone(&intake) })),
+            inbox: config.inbox.clone(),
+            lock_path,
+            stop: Arc::clone(&stop),
+        };
+        let thread =
+            std::thread::Builder::new().name("lookout".to_owned()).spawn(move || lookout.run(owned, &*tell))?;
+        Ok(Self { engine, intake, owner, stop, thread: Some(thread) })
+    }
+
+    /// Who watches the inbox, if it is another process.
+    pub fn owner(&self) -> Option<&str> {
+        self.owner.as_deref()
+    }
+
+    /// Files that wait or are being read.
+    pub fn pending(&self) -> usize {
+        self.intake.pending()
+    }
+}
+
+impl Drop for Local {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            thread.join().ok();
+        }
+    }
+}
+
+fn read_owner(lock: &Path) -> String {
+    let text = std::fs::read_to_string(lock).unwrap_or_default();
+    if text.trim().is_empty() { "another process".to_owned() } else { text.trim().to_owned() }
+}
+
+/// Looks for commits, and for the watching to become free.
+struct Lookout {
+    engine: Arc<Engine>,
+    arrivals: Mutex<Option<ToIntake>>,
+    inbox: crate::config::Inbox,
+    lock_path: PathBuf,
+    stop: Arc<AtomicBool>,
+}
+
+impl Lookout {
+    fn run(&self, owned: Option<Lock>, tell: &dyn Fn(Input)) {
+        let mut owned = owned;
+        let mut watching: Option<Inbox> = None;
+        let mut generation = None;
+        let mut since_try = Duration::ZERO;
+        while !self.stop.load(Ordering::Relaxed) {
+            if owned.is_none() && since_try >= TRY_OWNING {
+                since_try = Duration::ZERO;
+                owned = Lock::attempt(&self.lock_path).ok().flatten();
+            }
+            if let Some(lock) = &owned
+                && watching.is_none()
+                && let Some(arrivals) = self.arrivals.lock().unwrap_or_else(PoisonError::into_inner).take()
+            {
+                lock.note(&format!("pmtop process {}", std::process::id()));
+                watching = Some(Inbox::watch(&self.inbox, arrivals));
+            }
+            if let Ok(snapshot) = self.engine.snapshot()
+                && generation != Some(snapshot.generation)
+            {
+                generation = Some(snapshot.generation);
+                let now = self.engine.now(&snapshot).ok().flatten();
+                tell(Input::Catalog { generation: snapshot.generation, now });
+            }
+            std::thread::sleep(LOOK);
+            since_try += LOOK;
+        }
+    }
+}
+
+impl Backend for Local {
+    fn ask(&self, question: Question) -> BoxFuture<'static, Result<Answer, Failure>> {
+        report::ask(&self.engine, question)
+    }
+
+    fn complete(&self, field: Field, prefix: String) -> BoxFuture<'static, Vec<(String, u64)>> {
+        let engine = Arc::clone(&self.engine);
+        let work = self.engine.run(async move { engine.complete(field, &prefix, COMPLETIONS).await });
+        async move { work.await.unwrap_or_default() }.boxed()
+    }
+
+    fn export(&self, question: Question, name: String) -> BoxFuture<'static, Result<PathBuf, Failure>> {
+        let engine = Arc::clone(&self.engine);
+        let folder = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("."));
+        let stamp = chrono::DateTime::from_timestamp_micros(clock())
+            .map_or_else(String::new, |time| time.format("%Y%m%d-%H%M%S").to_string());
+        self.engine.run(export::save(engine, question, name, folder, stamp))
+    }
+
+    fn add_files(&self, paths: Vec<PathBuf>) {
+        self.intake.add(&paths, false);
+    }
+
+    fn complete_path(&self, prefix: String) -> BoxFuture<'static, Vec<String>> {
+        let work = self.engine.run(async move { Ok(paths_like(&prefix)) });
+        async move { work.await.unwrap_or_default() }.boxed()
+    }
+}
+
+/// Paths that begin like a typed one; folders end in `/`.
+fn paths_like(typed: &str) -> Vec<String> {
+    let expanded = match (typed.strip_prefix("~/"), dirs::home_dir()) {
+        (Some(rest), Some(home)) => format!("{}/{rest}", home.display()),
+        _ => typed.to_owned(),
+    };
+    let (folder, start) = match expanded.rfind('/') {
+        Some(at) => expanded.split_at(at + 1),
+        None => ("", expanded.as_str()),
+    };
+    let listed = std::fs::read_dir(if folder.is_empty() { "." } else { folder });
+    let mut paths: Vec<String> = listed
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|entry| {
+            let name = entry.file_name().into_string().ok()?;
+            let shown = name.starts_with(start) && (!name.starts_with('.') || start.starts_with('.'));
+            let slash = if entry.path().is_dir() { "/" } else { "" };
+            shown.then(|| format!("{folder}{name}{slash}"))
+        })
+        .collect();
+    paths.sort();
+    paths.truncate(COMPLETIONS);
+    paths
+}
+
+/// A sender that feeds the screen's loop.
+pub fn into_inputs(sender: UnboundedSender<Input>) -> impl Fn(Input) + Send + Sync + 'static {
+    move |input| {
+        // The screen may be gone already; then nobody needs the news.
+        sender.send(input).ok();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn typed_paths_are_completed_with_folders_marked() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("acct-1.csv"), "").unwrap();
+        std::fs::create_dir(folder.path().join("archive")).unwrap();
+        let typed = format!("{}/a", folder.path().display());
+        let found = paths_like(&typed);
+        assert_eq!(found.len(), 2);
+        assert!(found[0].ends_with("/acct-1.csv") && found[1].ends_with("/archive/"), "{found:?}");
+    }
+}

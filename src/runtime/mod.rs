@@ -1,0 +1,298 @@
+//! Does: the only module of the screen with a terminal, a clock and tasks. One loop: wait for whatever
+//! happens, take everything that is there, decide, perform, draw once.
+
+mod asks;
+pub mod backend;
+mod effects;
+mod frames;
+mod inputs;
+pub mod local;
+mod terminal;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+
+use crate::app::effect::Effect;
+use crate::app::input::Input;
+use crate::app::keymap::{self, Keymap};
+use crate::app::{Setup, State, update};
+use crate::config::theme::{Ability, Choice, Depth, Theme};
+use crate::query::scope::Scope;
+use crate::query::time::{DAY, Micros, TimeRange};
+use crate::runtime::backend::Backend;
+use crate::runtime::effects::{Effects, Order};
+use crate::runtime::frames::{Frames, Haste};
+use crate::runtime::inputs::{Asked, Commits, Signals};
+use crate::runtime::terminal::Screen;
+
+/// Between two ticks while a question runs.
+const TICK: Duration = Duration::from_millis(100);
+/// Between two ticks while only files come in.
+const SLOW_TICK: Duration = Duration::from_millis(250);
+/// Inputs taken before a frame is drawn all the same.
+const AT_ONCE: usize = 10_000;
+
+/// Why the screen could not be shown.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The `[keys]` table can't be used.
+    #[error(transparent)]
+    Keys(#[from] keymap::Error),
+    /// The terminal can't be used.
+    #[error("the terminal can't be used: {0}")]
+    Terminal(#[from] std::io::Error),
+}
+
+/// How the screen opens.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The host's name, for the header.
+    pub host: String,
+    /// The folders that are watched.
+    pub inboxes: Vec<PathBuf>,
+    /// Who watches them, if it is another process.
+    pub owner: Option<String>,
+    /// The shortest time between two refreshes by commits.
+    pub refresh: Duration,
+    /// What is asked at first.
+    pub scope: Scope,
+    /// Action name → keys, from the configuration.
+    pub keys: BTreeMap<String, Vec<String>>,
+    /// Colours.
+    pub theme: Choice,
+    /// How many colours, where the environment says it wrongly.
+    pub depth: Option<Depth>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            host: String::new(),
+            inboxes: Vec::new(),
+            owner: None,
+            refresh: Duration::from_secs(1),
+            scope: Scope::new(TimeRange::Last(DAY), []),
+            keys: BTreeMap::new(),
+            theme: Choice::default(),
+            depth: None,
+        }
+    }
+}
+
+/// Shows the screen until the user leaves. `inputs` brings ingest progress and commits.
+///
+/// # Errors
+/// When the keys of the configuration or the terminal can't be used.
+pub async fn run(backend: Arc<dyn Backend>, inputs: UnboundedReceiver<Input>, options: Options) -> Result<(), Error> {
+    let mut ability = Ability::detect(|name| std::env::var(name).ok());
+    if let Some(depth) = options.depth {
+        ability.depth = depth;
+    }
+    let setup = Setup {
+        host: options.host,
+        inboxes: options.inboxes,
+        owner: options.owner,
+        keymap: Keymap::new(&options.keys)?,
+        theme: Theme::new(options.theme, ability),
+    };
+    let state = State::new(setup, options.scope);
+    let (back, answers) = unbounded_channel();
+    let mut screen = Loop {
+        state,
+        screen: Screen::open()?,
+        effects: Effects::new(backend, back),
+        frames: Frames::default(),
+        commits: Commits::new(options.refresh),
+        next_tick: None,
+    };
+    let ended = screen.run(inputs, answers).await;
+    screen.effects.stop();
+    ended
+}
+
+/// All that the loop holds.
+struct Loop {
+    state: State,
+    screen: Screen,
+    effects: Effects,
+    frames: Frames,
+    commits: Commits,
+    next_tick: Option<Instant>,
+}
+
+impl Loop {
+    async fn run(
+        &mut self,
+        mut inputs: UnboundedReceiver<Input>,
+        mut answers: UnboundedReceiver<Input>,
+    ) -> Result<(), Error> {
+        let (mut keys, reading) = inputs::keys();
+        let ended = self.turn(&mut keys, &mut inputs, &mut answers).await;
+        reading.abort();
+        ended
+    }
+
+    async fn turn(
+        &mut self,
+        keys: &mut UnboundedReceiver<Input>,
+        inputs: &mut UnboundedReceiver<Input>,
+        answers: &mut UnboundedReceiver<Input>,
+    ) -> Result<(), Error> {
+        let mut signals = Signals::listen();
+        let mut inputs_open = true;
+        self.frames.want(Instant::now(), Haste::Soon);
+        let first = self.state.start();
+        self.perform(first)?;
+        loop {
+            self.draw_if_due()?;
+            let wake = self.wake();
+            let mut taken = Vec::new();
+            tokio::select! {
+                biased;
+                key = keys.recv() => match key {
+                    Some(key) => taken.push(key),
+                    // The terminal is gone.
+                    None => return Ok(()),
+                },
+                asked = signals.next() => match asked {
+                    Asked::Leave => return Ok(()),
+                    Asked::Stop => taken.extend(self.obey(Order::Suspend)?),
+                    Asked::GoOn => {
+                        self.screen.resume()?;
+                        taken.push(Input::Resized);
+                    }
+                },
+                answer = answers.recv() => taken.extend(answer),
+                input = inputs.recv(), if inputs_open => match input {
+                    Some(input) => taken.push(input),
+                    None => inputs_open = false,
+                },
+                () = sleep_until(wake) => {}
+            }
+            // Whatever else is there by now belongs to the same frame.
+            tokio::task::yield_now().await;
+            for channel in [&mut *keys, &mut *answers, &mut *inputs] {
+                while let (true, Ok(input)) = (taken.len() < AT_ONCE, channel.try_recv()) {
+                    taken.push(input);
+                }
+            }
+            taken.extend(self.timers()?);
+            for input in taken {
+                if self.take(input)? == Order::Quit {
+                    return Ok(());
+                }
+            }
+            self.set_tick();
+        }
+    }
+
+    /// Decides about one input and performs what follows.
+    fn take(&mut self, input: Input) -> Result<Order, Error> {
+        let now = Instant::now();
+        let input = match input {
+            Input::Catalog { generation, now: newest } => {
+                self.effects.asks.moved_on(generation);
+                match self.commits.take(Input::Catalog { generation, now: newest }, now) {
+                    Some(commit) => commit,
+                    None => return Ok(Order::GoOn),
+                }
+            }
+            Input::Answered(ticket, answer) => {
+                self.effects.asks.answered(ticket, &answer);
+                Input::Answered(ticket, answer)
+            }
+            input => input,
+        };
+        self.decide(input)
+    }
+
+    fn decide(&mut self, input: Input) -> Result<Order, Error> {
+        let haste = match input {
+            Input::Ingest(_) => Haste::Progress,
+            Input::Key(_) => Haste::Key,
+            _ => Haste::Soon,
+        };
+        let effects = update(&mut self.state, input);
+        self.frames.want(Instant::now(), haste);
+        self.perform(effects)
+    }
+
+    fn perform(&mut self, effects: Vec<Effect>) -> Result<Order, Error> {
+        for effect in effects {
+            match self.effects.perform(effect) {
+                Order::GoOn => {}
+                Order::Quit => return Ok(Order::Quit),
+                order => {
+                    self.obey(order)?;
+                }
+            }
+        }
+        Ok(Order::GoOn)
+    }
+
+    /// What only the loop can do; the input that follows from it.
+    fn obey(&mut self, order: Order) -> Result<Option<Input>, Error> {
+        match order {
+            Order::Suspend => self.screen.suspend()?,
+            Order::Repaint => self.screen.repaint()?,
+            Order::GoOn | Order::Quit => return Ok(None),
+        }
+        self.frames.want(Instant::now(), Haste::Soon);
+        Ok(Some(Input::Resized))
+    }
+
+    fn draw_if_due(&mut self) -> Result<(), Error> {
+        let now = Instant::now();
+        if self.frames.due().is_some_and(|due| due <= now) {
+            self.state.geometry = self.screen.draw(&self.state)?;
+            self.frames.drawn(now);
+        }
+        Ok(())
+    }
+
+    /// When to wake up though nothing happens.
+    fn wake(&self) -> Option<Instant> {
+        [self.frames.due(), self.next_tick, self.commits.due()].into_iter().flatten().min()
+    }
+
+    /// What follows from the clock alone; a commit is decided here, since it must not be held back twice.
+    fn timers(&mut self) -> Result<Option<Input>, Error> {
+        let now = Instant::now();
+        if self.commits.due().is_some_and(|at| at <= now)
+            && let Some(commit) = self.commits.release(now)
+        {
+            self.decide(commit)?;
+        }
+        if self.next_tick.is_some_and(|at| at <= now) {
+            self.next_tick = None;
+            return Ok(Some(Input::Tick(clock())));
+        }
+        Ok(None)
+    }
+
+    /// Ticks only while something moves: an idle screen sleeps.
+    fn set_tick(&mut self) {
+        if !self.state.is_animated() {
+            self.next_tick = None;
+        } else if self.next_tick.is_none() {
+            let apart = if self.state.is_asking() { TICK } else { SLOW_TICK };
+            self.next_tick = Some(Instant::now() + apart);
+        }
+    }
+}
+
+async fn sleep_until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn clock() -> Micros {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Micros::try_from(since.as_micros()).unwrap_or_default()
+}

@@ -1,0 +1,120 @@
+//! The terminal: taken at the start, given back on every way out — leaving, a panic, a signal, Ctrl-Z.
+
+use std::io::{self, BufWriter, Stdout, Write as _, stdout};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+use crossterm::cursor::Show;
+use crossterm::event::{DisableBracketedPaste, EnableBracketedPaste};
+use crossterm::terminal::{
+    BeginSynchronizedUpdate, EndSynchronizedUpdate, EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode,
+    enable_raw_mode,
+};
+use crossterm::{execute, queue};
+use ratatui::Terminal;
+use ratatui::backend::CrosstermBackend;
+use ratatui::layout::Rect;
+
+use crate::app::{Geometry, State};
+use crate::ui;
+
+/// Whether the terminal is ours at the moment.
+static TAKEN: AtomicBool = AtomicBool::new(false);
+/// What other threads said when they panicked; told once the terminal is given back.
+static LAST_WORDS: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+/// The terminal while it is ours.
+pub(super) struct Screen {
+    terminal: Terminal<CrosstermBackend<BufWriter<Stdout>>>,
+}
+
+impl Screen {
+    /// Takes the terminal.
+    pub(super) fn open() -> io::Result<Self> {
+        watch_panics();
+        enter()?;
+        // One write a frame: a frame is some kilobytes.
+        let backend = CrosstermBackend::new(BufWriter::with_capacity(64 * 1024, stdout()));
+        let mut screen = Self { terminal: Terminal::new(backend)? };
+        screen.repaint()?;
+        Ok(screen)
+    }
+
+    /// Paints what changed since the last frame.
+    pub(super) fn draw(&mut self, state: &State) -> io::Result<Geometry> {
+        if !TAKEN.load(Ordering::SeqCst) {
+            // A task of ours panicked and was caught: the screen goes on.
+            enter()?;
+            self.repaint()?;
+        }
+        queue!(self.terminal.backend_mut(), BeginSynchronizedUpdate)?;
+        let mut geometry = Geometry::default();
+        self.terminal.draw(|frame| geometry = ui::draw(frame, state))?;
+        execute!(self.terminal.backend_mut(), EndSynchronizedUpdate)?;
+        Ok(geometry)
+    }
+
+    /// Forgets what is painted, so that the next frame paints everything.
+    pub(super) fn repaint(&mut self) -> io::Result<()> {
+        // Not `Terminal::clear`: it asks the terminal where its cursor is, and the answer would have to
+        // come through the stream of keys (two seconds of silence where none comes).
+        let size = self.terminal.size()?;
+        self.terminal.resize(Rect::new(0, 0, size.width, size.height))
+    }
+
+    /// Stops the program as Ctrl-Z does in a shell; comes back when the shell resumes it.
+    pub(super) fn suspend(&mut self) -> io::Result<()> {
+        leave();
+        rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::STOP)?;
+        self.resume()
+    }
+
+    /// Takes the terminal again after somebody else had it.
+    pub(super) fn resume(&mut self) -> io::Result<()> {
+        TAKEN.store(false, Ordering::SeqCst);
+        enter()?;
+        self.repaint()
+    }
+}
+
+impl Drop for Screen {
+    fn drop(&mut self) {
+        leave();
+        let words = LAST_WORDS.lock().map(|mut words| std::mem::take(&mut *words)).unwrap_or_default();
+        for text in words {
+            // Nowhere left to report that stderr is gone.
+            writeln!(io::stderr(), "{text}").ok();
+        }
+    }
+}
+
+fn enter() -> io::Result<()> {
+    enable_raw_mode()?;
+    TAKEN.store(true, Ordering::SeqCst);
+    execute!(stdout(), EnterAlternateScreen, EnableBracketedPaste)
+}
+
+/// Gives the terminal back; more than once does no harm.
+fn leave() {
+    if TAKEN.swap(false, Ordering::SeqCst) {
+        // The terminal may be gone (SIGHUP): nothing more can be done for it then.
+        execute!(stdout(), EndSynchronizedUpdate, DisableBracketedPaste, LeaveAlternateScreen, Show).ok();
+        disable_raw_mode().ok();
+    }
+}
+
+/// A panic of the screen's thread gives the terminal back before it is told; one of another thread is
+/// told after the screen is left, since its text would land in the middle of it.
+fn watch_panics() {
+    let screen = thread::current().id();
+    let before = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if thread::current().id() == screen || !TAKEN.load(Ordering::SeqCst) {
+            leave();
+            before(panic);
+        } else if let Ok(mut words) = LAST_WORDS.lock() {
+            words.push(panic.to_string());
+        }
+    }));
+}

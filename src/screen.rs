@@ -1,0 +1,83 @@
+//! Opens the screen on a catalog, or watches the inbox without one: wires engine, intake and terminal.
+
+use std::io::IsTerminal as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use anyhow::bail;
+
+use crate::app::input::Input;
+use crate::cli;
+use crate::config::Config;
+use crate::event::file_status::Status;
+use crate::ingest::progress::Progress;
+use crate::query::scope::Scope;
+use crate::query::time::parse_range;
+use crate::runtime::local::{Local, into_inputs};
+use crate::runtime::{self, Options};
+
+/// Opens the screen until the user leaves.
+pub fn open(config: &Config) -> anyhow::Result<u8> {
+    if !std::io::stdout().is_terminal() {
+        bail!(
+            "the screen needs a terminal; without one use a command such as `pmtop report totals` (see `pmtop --help`)"
+        );
+    }
+    let engine = cli::engine(config)?;
+    let (sender, inputs) = tokio::sync::mpsc::unbounded_channel();
+    let local = Arc::new(Local::start(config, engine, into_inputs(sender))?);
+    let options = Options {
+        host: host_name(config),
+        inboxes: config.inbox.folders.clone(),
+        owner: local.owner().map(str::to_owned),
+        refresh: Duration::from_secs(config.ui.refresh_seconds),
+        scope: Scope::new(parse_range(&config.ui.range)?, []),
+        keys: config.keys.clone(),
+        theme: config.ui.theme,
+        ..Options::default()
+    };
+    let ui = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    ui.block_on(runtime::run(local, inputs, options))?;
+    Ok(0)
+}
+
+/// Watches the inbox without a screen until asked to stop; tells of each file on stderr.
+pub fn watch(config: &Config) -> anyhow::Result<u8> {
+    if config.inbox.folders.is_empty() {
+        bail!("no inbox to watch: give --inbox DIR, or set `inbox.folders` in the configuration");
+    }
+    let engine = cli::engine(config)?;
+    let local = Local::start(config, engine, |input| {
+        if let Input::Ingest(progress) = input {
+            tell(&progress);
+        }
+    })?;
+    match local.owner() {
+        Some(owner) => eprintln!("pmtop: {owner} watches already; waiting to take over"),
+        None => eprintln!("pmtop: watching"),
+    }
+    let stop = Arc::new(AtomicBool::new(false));
+    cli::stop_on_signals(&stop)?;
+    while !stop.load(Ordering::Relaxed) {
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    Ok(0)
+}
+
+fn tell(progress: &Progress) {
+    if matches!(progress.status, Status::Queued | Status::Ingesting) {
+        return;
+    }
+    let error = if progress.error.is_empty() { String::new() } else { format!(": {}", progress.error) };
+    let line = format!("{} {} ({} rows){error}", progress.status.as_str(), progress.path.display(), progress.rows);
+    eprintln!("pmtop: {}", crate::text::display(&line));
+}
+
+fn host_name(config: &Config) -> String {
+    if config.host.is_empty() {
+        rustix::system::uname().nodename().to_string_lossy().into_owned()
+    } else {
+        config.host.clone()
+    }
+}

@@ -1,0 +1,143 @@
+//! The two lines on top: tabs, ingest, host and "now"; below them the scope and up to when each file
+//! type is in.
+
+use ratatui::Frame;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+use ratatui::text::{Line, Span};
+
+use crate::app::State;
+use crate::app::files::newest_by_type;
+use crate::app::overlay::range_name;
+use crate::dashboard::DASHBOARDS;
+use crate::event::Role;
+use crate::query::time::{DAY, Micros, short};
+use crate::text::display;
+use crate::ui::format::{fit, width};
+use crate::ui::{cells, put};
+
+/// The frames of the spinner.
+const SPINNER: [&str; 8] = ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧"];
+/// The same for terminals without Unicode.
+const SPINNER_ASCII: [&str; 4] = ["|", "/", "-", "\\"];
+
+/// The spinner's present frame.
+pub(super) fn spinner(state: &State) -> &'static str {
+    let frames: &[&str] = if state.setup.theme.unicode { &SPINNER } else { &SPINNER_ASCII };
+    let at = usize::try_from(state.ticks).unwrap_or_default() % frames.len();
+    frames.get(at).copied().unwrap_or_default()
+}
+
+/// Line 1.
+pub(super) fn draw_tabs(frame: &mut Frame<'_>, area: Rect, state: &State) {
+    let theme = &state.setup.theme;
+    let mut spans = vec![Span::styled(" pmtop ", theme.title)];
+    for (tab, dashboard) in DASHBOARDS.iter().enumerate() {
+        spans.push(Span::raw(" "));
+        let text = format!("{} {}", dashboard.key, dashboard.title);
+        spans.push(if tab == state.tab { Span::styled(text, theme.tab) } else { Span::styled(text, theme.text) });
+    }
+    let tabs = Line::from(spans);
+    let used = tabs.width();
+    frame.render_widget(tabs, area);
+
+    // What helps least leaves first when the screen is narrow.
+    let room = usize::from(area.width).saturating_sub(used + 2);
+    let mut parts = Vec::new();
+    if state.incoming.is_active() {
+        let (done, total) = state.incoming.counts();
+        parts.push((format!("{} {done}/{total}", spinner(state)), theme.busy));
+    }
+    if state.paused {
+        parts.push(("‖ paused".to_owned(), theme.warn));
+    }
+    let needed: usize = parts.iter().map(|(text, _)| width(text) + 2).sum();
+    let now = state.now.map_or_else(|| "no data".to_owned(), |now| format!("{} UTC", short(now)));
+    let host = display(&state.setup.host);
+    let time_only = state.now.map(|now| short(now).chars().skip(7).collect::<String>()).unwrap_or_default();
+    let candidates = [format!("{host} · {now}"), now, time_only];
+    if let Some(text) = candidates.into_iter().find(|text| needed + width(text) <= room) {
+        parts.push((text, theme.muted));
+    }
+    right_aligned(frame, area, &parts);
+}
+
+/// Line 2.
+pub(super) fn draw_scope(frame: &mut Frame<'_>, area: Rect, state: &State) {
+    let theme = &state.setup.theme;
+    let trust = trust(state, usize::from(area.width) / 2);
+    let trust_width: usize = trust.iter().map(|(text, _)| width(text) + 1).sum::<usize>() + 1;
+    let room = usize::from(area.width).saturating_sub(trust_width + 1);
+    let buffer = frame.buffer_mut();
+    let mut x = area.x + 1;
+    let mut left = room;
+    let mut write = |text: &str, style: Style, left: &mut usize| {
+        let used = put(buffer, x, area.y, text, *left, style);
+        x += used;
+        *left = left.saturating_sub(usize::from(used));
+    };
+    write(&range_name(state.scope.time), theme.title, &mut left);
+    let filters = state.scope.filters();
+    for (at, filter) in filters.iter().enumerate() {
+        let chip = format!(" {} ", fit(&display(&filter.to_string()), 36));
+        let more = format!(" +{}", filters.len() - at);
+        // The last chips are the ones that Backspace takes: say at least how many are hidden.
+        if width(&chip) + 2 + width(&more) > left && at + 1 < filters.len() || width(&chip) + 2 > left {
+            write(&more, theme.warn, &mut left);
+            break;
+        }
+        write("  ", theme.text, &mut left);
+        write(&chip, theme.chip, &mut left);
+    }
+    right_aligned(frame, area, &trust);
+}
+
+/// Up to when each file type is in; what was never logged says n/a.
+fn trust(state: &State, room: usize) -> Vec<(String, Style)> {
+    let theme = &state.setup.theme;
+    let Some(answer) = state.trust.shown_answer() else { return Vec::new() };
+    if answer.table.is_empty() {
+        return Vec::new();
+    }
+    let newest = newest_by_type(&answer.table);
+    let now = state.now.unwrap_or_default();
+    let parts: Vec<(String, Style)> = Role::ALL
+        .iter()
+        .map(|role| match newest.get(role.as_str()) {
+            Some(to) => (format!("{role} ✔{}", clock(*to, now)), theme.good),
+            None => (format!("{role} n/a"), theme.muted),
+        })
+        .collect();
+    let wide = parts.iter().map(|(text, _)| width(text) + 1).sum::<usize>() <= room;
+    if wide {
+        return parts;
+    }
+    // Narrow: the types alone, with a sign each.
+    Role::ALL
+        .iter()
+        .map(|role| {
+            if newest.contains_key(role.as_str()) {
+                (format!("{role}✔"), theme.good)
+            } else {
+                (format!("{role}–"), theme.muted)
+            }
+        })
+        .collect()
+}
+
+/// The time of day, or the date where it is another day.
+fn clock(at: Micros, now: Micros) -> String {
+    let text = short(at);
+    let skip = if now.abs_diff(at) < DAY.unsigned_abs() { 7 } else { 0 };
+    let keep = if skip == 0 { 6 } else { 5 };
+    text.chars().skip(skip).take(keep).collect()
+}
+
+fn right_aligned(frame: &mut Frame<'_>, area: Rect, parts: &[(String, Style)]) {
+    let wide: usize = parts.iter().map(|(text, _)| width(text)).sum::<usize>() + parts.len().saturating_sub(1);
+    let Some(start) = usize::from(area.width).checked_sub(wide + 1) else { return };
+    let mut x = area.x + cells(start);
+    for (text, style) in parts {
+        x += put(frame.buffer_mut(), x, area.y, text, usize::MAX, *style) + 1;
+    }
+}

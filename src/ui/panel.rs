@@ -1,0 +1,240 @@
+//! Any panel in any condition: asking, stale, empty, failed, answered. The border says what it is, its
+//! lower edge reads out what is under the cursor.
+
+use ratatui::Frame;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+use ratatui::text::{Line, Span};
+use ratatui::widgets::{Block, BorderType, Paragraph};
+
+use crate::app::action::Action;
+use crate::app::board::{dashboard, group, shared};
+use crate::app::slot::{Shown, Slot};
+use crate::app::{Geometry, State};
+use crate::dashboard::{Panel, Show};
+use crate::query::question::Failure;
+use crate::text::display;
+use crate::ui::format::{clean_lines, left, wrap};
+use crate::ui::header::spinner;
+use crate::ui::show;
+use crate::ui::{cells, put};
+
+/// One panel at its place.
+pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, state: &State, index: usize, geometry: &mut Geometry) {
+    let Some(panel) = dashboard(state.tab).panels().nth(index) else { return };
+    if area.width < 2 || area.height == 0 {
+        return;
+    }
+    let is_cards = matches!(panel.show, Show::Cards(_));
+    let inner = if is_cards || area.height < 4 { area } else { draw_border(frame, area, state, panel, index) };
+    draw_inside(frame, inner, area, state, (panel, index), geometry);
+}
+
+fn draw_border(frame: &mut Frame<'_>, area: Rect, state: &State, panel: &Panel, index: usize) -> Rect {
+    let theme = &state.setup.theme;
+    let focused = state.board().focus == index;
+    let (border, title) = if focused { (theme.border_focus, theme.title) } else { (theme.border, theme.muted) };
+    let mut block = Block::bordered()
+        .border_type(BorderType::Rounded)
+        .border_style(border)
+        .title(Line::from(Span::styled(format!(" {} ", title_of(state, panel, index)), title)));
+    if slot(state, panel, index).is_some_and(Slot::is_slow) {
+        block =
+            block.title(Line::from(Span::styled(format!(" {} asking ", spinner(state)), theme.busy)).right_aligned());
+    }
+    // Without room for all panels, say where Tab leads.
+    let panels = state.board().panels.len();
+    if state.geometry.compact && panels > 1 && focused {
+        let text = format!(" tab {}/{panels} ", index + 1);
+        block = block.title(Line::from(Span::styled(text, theme.muted)).right_aligned());
+    }
+    let inner = block.inner(area);
+    frame.render_widget(block, area);
+    inner
+}
+
+fn title_of(state: &State, panel: &Panel, index: usize) -> String {
+    let panel_state = state.board().panels.get(index).cloned().unwrap_or_default();
+    let mut title = panel.title.to_owned();
+    if panel.variants.len() > 1
+        && let Some(field) = group(panel, &panel_state)
+        && !title.to_lowercase().starts_with(field.name())
+    {
+        title = format!("{title} by {}", field.name());
+    }
+    let trail: Vec<&str> = state.trail.tabs().iter().map(|tab| dashboard(*tab).title).collect();
+    if matches!(panel.show, Show::Events) && !trail.is_empty() {
+        title = format!("{} › {title}", trail.join(" › "));
+    }
+    title
+}
+
+/// The slot of a panel's main answer.
+fn slot<'a>(state: &'a State, panel: &Panel, index: usize) -> Option<&'a Slot> {
+    if matches!(panel.show, Show::Events) {
+        let cursor = state.board().panels.get(index).map_or(0, |panel| panel.cursor);
+        return state.explorer.slot(cursor).or_else(|| state.explorer.slot(0));
+    }
+    state.board().slot(dashboard(state.tab), index, 0)
+}
+
+fn draw_inside(
+    frame: &mut Frame<'_>,
+    inner: Rect,
+    outer: Rect,
+    state: &State,
+    (panel, index): (&Panel, usize),
+    geometry: &mut Geometry,
+) {
+    let slot = slot(state, panel, index);
+    let live_files = matches!(panel.show, Show::Files) && !state.incoming.live().is_empty();
+    match slot.map(Slot::shown) {
+        Some(Shown::Failed(failure, _)) if !live_files => {
+            draw_failure(frame, inner, state, failure);
+            return;
+        }
+        Some(Shown::Answer(..)) => {}
+        _ if live_files => {}
+        _ => {
+            draw_asking(frame, inner, state, slot);
+            return;
+        }
+    }
+    let readout = match panel.show {
+        Show::Cards(cards) => {
+            show::cards::draw(frame, inner, state, cards, index);
+            None
+        }
+        Show::Trend { lines, unit } => show::trend::draw(frame, inner, state, lines, unit, index),
+        Show::Table(columns) => show::table::draw(frame, inner, state, (panel, columns, index), geometry),
+        Show::Events => show::events::draw(frame, inner, state, index, geometry),
+        Show::Files => show::files::draw(frame, inner, state, index, geometry),
+    };
+    if let Some(text) = readout.filter(|_| inner != outer) {
+        draw_readout(frame, outer, state, &text);
+    }
+    if is_stale(state, panel, index) {
+        dim(frame, inner, state.setup.theme.stale);
+    }
+}
+
+fn is_stale(state: &State, panel: &Panel, index: usize) -> bool {
+    let dashboard = dashboard(state.tab);
+    if matches!(panel.show, Show::Events) {
+        return slot(state, panel, index).is_some_and(Slot::is_stale);
+    }
+    // The file table's live rows are never stale.
+    !matches!(panel.show, Show::Files)
+        && (0..panel.asks.len()).any(|ask| {
+            let at = shared(dashboard, index, ask);
+            state.board().slots.get(&at).is_some_and(Slot::is_stale)
+        })
+}
+
+/// An answer to an older question, until the new one is there.
+fn dim(frame: &mut Frame<'_>, area: Rect, style: Style) {
+    let area = area.intersection(frame.area());
+    for y in area.top()..area.bottom() {
+        for x in area.left()..area.right() {
+            if let Some(cell) = frame.buffer_mut().cell_mut((x, y)) {
+                cell.set_style(Style::reset().patch(style));
+            }
+        }
+    }
+}
+
+fn draw_readout(frame: &mut Frame<'_>, outer: Rect, state: &State, text: &str) {
+    let theme = &state.setup.theme;
+    let y = outer.bottom().saturating_sub(1);
+    let room = usize::from(outer.width.saturating_sub(4));
+    put(frame.buffer_mut(), outer.x + 2, y, &format!(" {text} "), room, theme.text);
+}
+
+fn draw_asking(frame: &mut Frame<'_>, area: Rect, state: &State, slot: Option<&Slot>) {
+    let theme = &state.setup.theme;
+    match slot {
+        Some(slot) if slot.is_slow() => {
+            centered(frame, area, &[(format!("{} asking …  esc cancels", spinner(state)), theme.busy)]);
+        }
+        Some(slot) if !slot.is_asking() => {
+            centered(frame, area, &[("not asked: r asks".to_owned(), theme.muted)]);
+        }
+        _ => {}
+    }
+}
+
+fn draw_failure(frame: &mut Frame<'_>, area: Rect, state: &State, failure: &Failure) {
+    let theme = &state.setup.theme;
+    let width = usize::from(area.width.saturating_sub(4)).max(1);
+    let mut lines = Vec::new();
+    let mut add = |text: &str, style: Style| {
+        lines.extend(wrap(&clean_lines(text), width).into_iter().map(|line| (line, style)));
+    };
+    add(&format!("! {}", failure.what), theme.danger);
+    add(&failure.why, theme.text);
+    if !failure.hint.is_empty() {
+        add(&format!("→ {}", failure.hint), theme.muted);
+    }
+    add("r asks again", theme.muted);
+    centered(frame, area, &lines);
+}
+
+/// What to do next, where there is nothing to show.
+pub(super) fn draw_empty(frame: &mut Frame<'_>, area: Rect, state: &State, what: &str) {
+    let theme = &state.setup.theme;
+    let mut lines = vec![(what.to_owned(), theme.text)];
+    let key = |action: Action| state.setup.keymap.keys(action).first().map(ToString::to_string).unwrap_or_default();
+    let next = if state.scope.filters().is_empty() {
+        format!("{} another time range", key(Action::Time))
+    } else {
+        format!(
+            "{} takes the last filter away, {} all of them, {} another time range",
+            key(Action::DropChip),
+            key(Action::ClearChips),
+            key(Action::Time)
+        )
+    };
+    lines.push((next, theme.muted));
+    centered(frame, area, &lines);
+}
+
+/// Nothing was ever taken in.
+pub(super) fn draw_welcome(frame: &mut Frame<'_>, area: Rect, state: &State) {
+    let theme = &state.setup.theme;
+    let mut lines = vec![("No log files yet".to_owned(), theme.title), (String::new(), theme.text)];
+    if state.incoming.is_active() {
+        let (done, total) = state.incoming.counts();
+        lines.push((format!("{} taking in {total} files, {done} done · 7 shows them", spinner(state)), theme.busy));
+    }
+    match (&state.setup.owner, state.setup.inboxes.as_slice()) {
+        (_, []) => lines.push(("No inbox is watched; pmtop --inbox DIR watches one".to_owned(), theme.text)),
+        (owner, inboxes) => {
+            let watcher = owner.as_ref().map_or_else(String::new, |owner| format!(" by {}", display(owner)));
+            lines.push((format!("Watched{watcher}: copy PowerMTA's CSV accounting files into"), theme.text));
+            for inbox in inboxes.iter().take(5) {
+                lines.push((format!("  {}", display(&inbox.display().to_string())), theme.key));
+            }
+        }
+    }
+    lines.push((String::new(), theme.text));
+    for (action, what) in [
+        (Action::AddFiles, "adds files, folders or archives from anywhere"),
+        (Action::Help, "shows every key"),
+        (Action::Quit, "leaves; `pmtop demo` shows a day of made-up mail"),
+    ] {
+        let key = state.setup.keymap.keys(action).first().map(ToString::to_string).unwrap_or_default();
+        lines.push((format!("{key}  {what}"), theme.muted));
+    }
+    let width = lines.iter().map(|(text, _)| crate::ui::format::width(text)).max().unwrap_or_default();
+    let lines: Vec<(String, Style)> = lines.into_iter().map(|(text, style)| (left(&text, width), style)).collect();
+    centered(frame, area, &lines);
+}
+
+fn centered(frame: &mut Frame<'_>, area: Rect, lines: &[(String, Style)]) {
+    let height = cells(lines.len()).min(area.height);
+    let top = area.y + (area.height - height) / 3;
+    for (line, y) in lines.iter().zip(top..top + height) {
+        let paragraph = Paragraph::new(Line::from(Span::styled(line.0.as_str(), line.1))).centered();
+        frame.render_widget(paragraph, Rect { y, height: 1, ..area });
+    }
+}

@@ -1,0 +1,298 @@
+//! A table with a cursor: numbers to the right, the worst marked, columns dropped by priority where the
+//! screen is narrow, never the name.
+
+use std::collections::HashMap;
+
+use ratatui::Frame;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+
+use crate::app::board::{PanelState, column_names, group};
+use crate::app::{Geometry, State, View};
+use crate::dashboard::{Col, Good, Panel};
+use crate::query::question::Answer;
+use crate::query::table::{Unit, Value};
+use crate::text::display;
+use crate::ui::format::{Change, MIN_N, Worse, left, rate, right, value, width};
+use crate::ui::show::scroll;
+use crate::ui::{cells, panel, put};
+
+/// Numbers that are judged by themselves: from here on worth a look, from there on bad.
+const LIMITS: &[(&str, f64, f64)] = &[("latency_deviation", 2.0, 5.0), ("risk_score", 30.0, 60.0)];
+
+/// Fewer than these are too few to call a change.
+const FEW: f64 = 20.0;
+
+/// No column of words is wider than this, unless there is room to spare.
+const WORDS: usize = 32;
+
+struct Cell {
+    text: String,
+    /// A sign beside the number, in a column of its own so that digits stay below digits.
+    mark: String,
+    style: Option<Style>,
+}
+
+/// The period before: its rows by the name in the key column.
+struct Before<'a> {
+    key: &'a str,
+    rows: HashMap<String, usize>,
+}
+
+/// The table; what is under the cursor, read out.
+pub(crate) fn draw(
+    frame: &mut Frame<'_>,
+    area: Rect,
+    state: &State,
+    (panel, columns, index): (&Panel, &[Col], usize),
+    geometry: &mut Geometry,
+) -> Option<String> {
+    let answer = state.answer(index)?;
+    let table = &answer.table;
+    if table.is_empty() {
+        panel::draw_empty(frame, area, state, "Nothing in this scope");
+        return None;
+    }
+    let panel_state = state.board().panels.get(index).cloned().unwrap_or_default();
+    let names = column_names(panel, &panel_state);
+    let focused = state.board().focus == index;
+    let rows = usize::from(area.height.saturating_sub(1));
+    let cursor = panel_state.cursor.min(table.rows.len() - 1);
+    let view = geometry.views.get(&(state.tab, index)).copied().unwrap_or_default();
+    let top = scroll(&view, cursor, rows, table.rows.len());
+    geometry.views.insert((state.tab, index), View { rows, top, left: 0 });
+
+    let key = names.first().map_or("", String::as_str);
+    let before = Before { key, rows: before_rows(answer, key) };
+    let shown: Vec<usize> = (top..table.rows.len().min(top + rows)).collect();
+    let grid: Vec<Vec<Cell>> = shown
+        .iter()
+        .map(|row| {
+            columns
+                .iter()
+                .zip(&names)
+                .map(|(column, name)| cell(state, answer, *row, (column, name), &before))
+                .collect()
+        })
+        .collect();
+    let grid = align_marks(grid);
+    let titles: Vec<String> = columns
+        .iter()
+        .zip(&names)
+        .map(|(column, name)| {
+            let title = match group(panel, &panel_state) {
+                Some(field) if column.column == "*" => field.name(),
+                _ => column.title,
+            };
+            format!("{title}{}", sort_mark(&panel_state, name))
+        })
+        .collect();
+    let kept = keep(area, columns, &widths(&titles, &grid), &panel_state, &names);
+    draw_grid(
+        frame,
+        area,
+        state,
+        columns,
+        &titles,
+        &grid,
+        &kept,
+        focused.then_some((cursor - top, panel_state.column)),
+    );
+    readout(answer, cursor, columns, &names, panel_state.column)
+}
+
+fn sort_mark(state: &PanelState, name: &str) -> &'static str {
+    match &state.sort {
+        Some(sort) if sort.column == name => {
+            if sort.descending {
+                "▾"
+            } else {
+                "▴"
+            }
+        }
+        _ => "",
+    }
+}
+
+/// Rows of the period before, by the name in their first column.
+fn before_rows(answer: &Answer, key: &str) -> HashMap<String, usize> {
+    let Some(before) = &answer.before else { return HashMap::new() };
+    (0..before.rows.len()).map(|row| (name(before.cell(row, key)), row)).collect()
+}
+
+/// The text of a grouping value; nothing there is `(none)`.
+fn name(cell: &Value) -> String {
+    match cell {
+        Value::Null => "(none)".to_owned(),
+        Value::Text(words) if words.is_empty() => "(none)".to_owned(),
+        cell => value(cell, Unit::Text),
+    }
+}
+
+fn cell(state: &State, answer: &Answer, row: usize, (column, column_name): (&Col, &str), before: &Before<'_>) -> Cell {
+    let theme = &state.setup.theme;
+    let table = &answer.table;
+    let cell = table.cell(row, column_name);
+    if column.column == "*" {
+        return Cell { text: name(cell), mark: String::new(), style: None };
+    }
+    let text = value(cell, column.unit);
+    if !cell.is_there() {
+        return Cell { text, mark: String::new(), style: Some(theme.muted) };
+    }
+    let thin = table.cell(row, &format!("{column_name}_of")).number().is_some_and(|of| of < MIN_N);
+    let few = column.unit == Unit::Count && cell.number().is_some_and(|number| number < FEW);
+    let mut level = Worse::No;
+    let mut mark = String::new();
+    if column.unit != Unit::Text && column.good != Good::Neutral {
+        let old = answer.before.as_ref().zip(before.rows.get(&name(table.cell(row, before.key))));
+        let change =
+            old.and_then(|(table, row)| Change::of(cell, table.cell(*row, column_name), column.unit, column.good));
+        if let Some(change) = change.filter(|change| change.level != Worse::No && !thin && !few) {
+            level = change.level;
+            change.sign().clone_into(&mut mark);
+        }
+    }
+    if let (Some((_, look, bad)), Some(number)) =
+        (LIMITS.iter().find(|(limited, ..)| *limited == column_name), cell.number())
+        && number >= *look
+    {
+        level = if number >= *bad { Worse::Clearly } else { Worse::Slightly };
+        mark = if number >= *bad { "!" } else { "▲" }.to_owned();
+    }
+    let style = match level {
+        _ if thin => Some(theme.muted),
+        Worse::No => None,
+        Worse::Slightly => Some(theme.warn),
+        Worse::Clearly => Some(theme.danger),
+    };
+    Cell { text, mark, style }
+}
+
+/// Puts each mark behind its number, and blanks behind the numbers beside it.
+fn align_marks(mut grid: Vec<Vec<Cell>>) -> Vec<Vec<Cell>> {
+    let columns = grid.first().map_or(0, Vec::len);
+    for at in 0..columns {
+        let wide = grid.iter().filter_map(|row| row.get(at)).map(|cell| width(&cell.mark)).max().unwrap_or(0);
+        if wide == 0 {
+            continue;
+        }
+        for cell in grid.iter_mut().filter_map(|row| row.get_mut(at)) {
+            cell.text = format!("{} {}", cell.text, left(&cell.mark, wide));
+        }
+    }
+    grid
+}
+
+fn widths(titles: &[String], grid: &[Vec<Cell>]) -> Vec<usize> {
+    let widest = |at: usize| grid.iter().filter_map(|row| row.get(at)).map(|cell| width(&cell.text)).max();
+    titles.iter().enumerate().map(|(at, title)| width(title).max(widest(at).unwrap_or(0))).collect()
+}
+
+/// The columns that fit, each with its width.
+fn keep(area: Rect, columns: &[Col], wanted: &[usize], state: &PanelState, names: &[String]) -> Vec<(usize, usize)> {
+    const GAP: usize = 2;
+    let room = usize::from(area.width.saturating_sub(2));
+    let is_words = |at: usize| columns.get(at).is_some_and(|column| column.unit == Unit::Text);
+    let mut kept: Vec<(usize, usize)> = wanted
+        .iter()
+        .enumerate()
+        .map(|(at, wide)| (at, if is_words(at) { (*wide).min(WORDS) } else { *wide }))
+        .collect();
+    let total = |kept: &[(usize, usize)]| kept.iter().map(|(_, wide)| wide + GAP).sum::<usize>().saturating_sub(GAP);
+    let sorted = state.sort.as_ref().and_then(|sort| names.iter().position(|name| *name == sort.column));
+    let priority = |at: usize| {
+        // What the user stands on or sorts by stays in sight.
+        if at == state.column || Some(at) == sorted { 0 } else { columns.get(at).map_or(0, |column| column.priority) }
+    };
+    while total(&kept) > room {
+        let Some(drop) =
+            kept.iter().map(|(at, _)| *at).filter(|at| priority(*at) > 0).max_by_key(|at| (priority(*at), *at))
+        else {
+            break;
+        };
+        kept.retain(|(at, _)| *at != drop);
+    }
+    let over = total(&kept).saturating_sub(room);
+    if over > 0 {
+        // Words give way, numbers don't.
+        if let Some(widest) = kept.iter_mut().filter(|(at, _)| is_words(*at)).max_by_key(|(_, wide)| *wide) {
+            widest.1 = widest.1.saturating_sub(over).max(6);
+        }
+    }
+    let mut spare = room.saturating_sub(total(&kept));
+    for (at, wide) in kept.iter_mut().rev() {
+        let missing = wanted.get(*at).map_or(0, |wanted| wanted.saturating_sub(*wide)).min(spare);
+        *wide += missing;
+        spare -= missing;
+    }
+    kept
+}
+
+#[expect(clippy::too_many_arguments, reason = "all of it is one drawing")]
+fn draw_grid(
+    frame: &mut Frame<'_>,
+    area: Rect,
+    state: &State,
+    columns: &[Col],
+    titles: &[String],
+    grid: &[Vec<Cell>],
+    kept: &[(usize, usize)],
+    cursor: Option<(usize, usize)>,
+) {
+    let theme = &state.setup.theme;
+    let align = |at: usize, text: &str, wide: usize| match columns.get(at) {
+        Some(column) if column.unit == Unit::Text => left(text, wide),
+        _ => right(text, wide),
+    };
+    let end = area.right();
+    let mut x = area.x + 1;
+    for (at, wide) in kept {
+        let title = titles.get(*at).map_or("", String::as_str);
+        put(frame.buffer_mut(), x, area.y, &align(*at, title, *wide), usize::from(end.saturating_sub(x)), theme.muted);
+        x += cells(*wide) + 2;
+    }
+    for (line, row) in grid.iter().enumerate() {
+        let y = area.y + 1 + cells(line);
+        let on = cursor.is_some_and(|(at, _)| at == line);
+        if on {
+            frame.buffer_mut().set_style(Rect { y, height: 1, ..area }, theme.selected);
+        }
+        let mut x = area.x + 1;
+        for (at, wide) in kept {
+            let Some(cell) = row.get(*at) else { continue };
+            let mut style = cell.style.unwrap_or(theme.text);
+            if cursor == Some((line, *at)) {
+                style = style.patch(theme.cell);
+            }
+            put(frame.buffer_mut(), x, y, &align(*at, &cell.text, *wide), usize::from(end.saturating_sub(x)), style);
+            x += cells(*wide) + 2;
+        }
+    }
+}
+
+/// The cell under the cursor in full; on the name, the first rate of the row.
+fn readout(answer: &Answer, row: usize, columns: &[Col], names: &[String], at: usize) -> Option<String> {
+    let table = &answer.table;
+    let position = format!("{}/{}{}", row + 1, table.rows.len(), if table.more { "+" } else { "" });
+    let at = match columns.get(at) {
+        Some(column) if column.column == "*" => columns
+            .iter()
+            .position(|column| column.unit == Unit::Fraction && column.priority == 0)
+            .or_else(|| columns.iter().position(|column| column.unit == Unit::Fraction))
+            .unwrap_or(at),
+        _ => at,
+    };
+    let (column, name) = (columns.get(at)?, names.get(at)?);
+    let cell = table.cell(row, name);
+    let text = match (cell, column.unit) {
+        (Value::Missing(reason), _) => format!("n/a: {}", display(reason)),
+        (cell, Unit::Fraction) => {
+            let side = |suffix: &str| table.cell(row, &format!("{name}_{suffix}")).number();
+            cell.number()
+                .map_or_else(|| value(cell, column.unit), |share| rate(share, side("low"), side("high"), side("of")))
+        }
+        (cell, unit) => value(cell, unit),
+    };
+    Some(format!("{position} · {}: {text}", column.title))
+}

@@ -1,0 +1,351 @@
+//! Keys lead to screens: what is pressed, and what must be seen or asked after it.
+
+use pmtop::app::effect::Effect;
+use pmtop::app::input::Input;
+use pmtop::app::overlay::Overlay;
+use pmtop::ingest::progress::Status;
+use pmtop::query::field::Field;
+use pmtop::query::filter::Filter;
+use pmtop::query::question::{Report, Sort};
+use pmtop::query::time::{DAY, HOUR, TimeRange};
+
+use crate::screens::Screen;
+use crate::screens::canned;
+
+fn chips(screen: &Screen) -> Vec<String> {
+    screen.state.scope.filters().iter().map(ToString::to_string).collect()
+}
+
+fn tab(screen: &Screen) -> &'static str {
+    pmtop::dashboard::DASHBOARDS[screen.state.tab].title
+}
+
+#[test]
+fn keys_lead_to_the_expected_scope() {
+    let journeys = [
+        ("f 'provider=Yahoo' enter", vec!["provider=Yahoo"]),
+        ("/ 'prov' tab 'Yahoo' enter", vec!["provider=Yahoo"]),
+        ("f 'vmta!=vmta07' enter f 'job=c00412*' enter", vec!["vmta≠vmta07", "job=c00412*"]),
+        ("f 'a@b.example' enter", vec!["recipient=a@b.example"]),
+        ("f 'provider=Yahoo' esc", vec![]),
+        ("f 'job=a' enter f 'job=b' enter backspace", vec!["job=a"]),
+        ("f 'job=a' enter f 'job=b' enter ctrl-r", vec![]),
+        ("f 'job=a' enter f 'job=b' enter [ [ ]", vec!["job=a"]),
+        ("3 down +", vec!["domain=yahoo.com"]),
+        ("3 down - down -", vec!["domain≠yahoo.com", "domain≠outlook.com"]),
+        ("3 f 'domain=aol.com' enter =", vec!["domain=gmail.com"]),
+        ("3 v down enter", vec!["provider=Yahoo"]),
+        ("3 l l enter", vec!["domain=gmail.com", "kind=delivered"]),
+        ("tab tab enter", vec!["provider=Google"]),
+        ("l enter", vec!["kind=delivered"]),
+        ("l l l enter", vec!["kind=bounced"]),
+        ("5 l +", vec!["kind=delivered"]),
+        ("5 l l down -", vec!["recipient≠user0007919@yahoo.com"]),
+        ("7 down enter", vec!["file=tran-2026-11-24-1430.csv"]),
+        (
+            "tab tab tab enter",
+            vec![
+                "reply=421-4.7.28 Gmail has detected an unusual rate of unsolicited mail originating from your IP address *",
+            ],
+        ),
+    ];
+    for (keys, expected) in journeys {
+        let mut screen = Screen::answered(160, 50);
+        for key in keys.split_whitespace() {
+            screen.keys(key).answer();
+        }
+        assert_eq!(chips(&screen), expected, "{keys}");
+    }
+}
+
+#[test]
+fn keys_lead_to_the_expected_time() {
+    let now = canned::now();
+    let journeys = [
+        ("t up up enter", TimeRange::Last(HOUR)),
+        ("t 'all' enter", TimeRange::All),
+        ("t '3h15m' enter", TimeRange::Last(3 * HOUR + HOUR / 4)),
+        ("z", TimeRange::Last(DAY / 2)),
+        ("Z", TimeRange::Last(2 * DAY)),
+        ("z Z", TimeRange::Last(DAY)),
+        (
+            "t '2026-11-23' enter",
+            TimeRange::Between(Some(now - 38 * HOUR - 32 * 60_000_000), Some(now - 14 * HOUR - 32 * 60_000_000)),
+        ),
+        ("2 left", TimeRange::Between(Some(now - 30 * HOUR), Some(now - 6 * HOUR + 60_000_000))),
+        ("t 'nonsense' enter esc", TimeRange::Last(DAY)),
+    ];
+    for (keys, expected) in journeys {
+        let mut screen = Screen::answered(160, 50);
+        for key in keys.split_whitespace() {
+            screen.keys(key).answer();
+        }
+        assert_eq!(screen.state.scope.time, expected, "{keys}");
+    }
+}
+
+#[test]
+fn a_typed_filter_is_a_chip_on_every_tab_and_in_every_question() {
+    let mut screen = Screen::answered(160, 50);
+    screen.keys("f 'provider=Yahoo' enter").answer();
+    for dashboard in pmtop::dashboard::DASHBOARDS {
+        screen.keys(&dashboard.key.to_string());
+        for question in screen.asked() {
+            assert_eq!(question.scope.filters(), [Filter::include(Field::Provider, "Yahoo")], "{}", dashboard.title);
+        }
+        screen.answer();
+        assert!(screen.draw().contains("provider=Yahoo"), "{}", dashboard.title);
+    }
+}
+
+#[test]
+fn values_are_completed_from_the_catalog() {
+    let mut screen = Screen::answered(80, 24);
+    screen.keys("f 'provider=Ya'");
+    let Some(Effect::Complete { serial, field, prefix }) = screen.effects.pop() else { panic!("nothing is completed") };
+    assert_eq!((field, prefix.as_str()), (Field::Provider, "Ya"));
+    screen.input(Input::Completed(serial - 1, vec![("Yak".to_owned(), 1)]));
+    assert!(!screen.draw().contains("Yak"), "an answer to an older text");
+    screen.input(Input::Completed(serial, vec![("Yahoo".to_owned(), 271_000), ("Yandex".to_owned(), 1_200)]));
+    insta::assert_snapshot!("filter_bar_80x24", screen.draw());
+    screen.keys("down down enter");
+    assert_eq!(chips(&screen), ["provider=Yandex"]);
+}
+
+#[test]
+fn drilling_down_and_coming_back_restores_the_cursor() {
+    let mut screen = Screen::answered(160, 50);
+    screen.keys("3").answer().keys("down down down l l l l l > s").answer().keys("down down");
+    let before = (screen.state.scope.clone(), screen.state.board().panels.clone());
+    screen.keys("enter").answer();
+    assert_eq!(tab(&screen), "Explorer");
+    screen.keys("down down enter");
+    assert!(screen.state.detail.is_some());
+    screen.keys("esc");
+    assert!(screen.state.detail.is_none());
+    assert_eq!(tab(&screen), "Explorer");
+    screen.keys("esc").answer();
+    assert_eq!(tab(&screen), "Domains");
+    assert_eq!((screen.state.scope.clone(), screen.state.board().panels.clone()), before);
+    screen.keys("esc esc esc");
+    assert!(!screen.effects.contains(&Effect::Quit), "esc never quits");
+}
+
+#[test]
+fn an_overtaken_answer_is_dropped_and_the_newer_question_cancels_the_older() {
+    let mut screen = Screen::answered(160, 50);
+    screen.keys("3").answer().keys("f 'job=a' enter");
+    let older = std::mem::take(&mut screen.effects);
+    screen.keys("f 'job=b' enter");
+    let Some(Effect::Ask { ticket, question, .. }) = older.last().cloned() else { panic!("nothing was asked") };
+    let Some(Effect::Ask { ticket: newer, .. }) = screen.effects.last().cloned() else { panic!("nothing was asked") };
+    // The same slot is asked, which cancels what it asked before.
+    assert_eq!(newer.slot, ticket.slot);
+    let mut late = canned::answer(&question);
+    late.generation = 1;
+    screen.input(Input::Answered(ticket, Ok(late.into())));
+    assert_eq!(screen.state.answer(0).unwrap().generation, 418, "the late answer is not shown");
+}
+
+#[test]
+fn leaving_a_tab_cancels_what_it_asked() {
+    let mut screen = Screen::answered(160, 50);
+    screen.keys("2");
+    screen.effects.clear();
+    screen.keys("3");
+    assert!(screen.effects.iter().filter(|effect| matches!(effect, Effect::Forget(_))).count() >= 2);
+}
+
+#[test]
+fn a_tab_that_is_answered_is_not_asked_again() {
+    let mut screen = Screen::answered(160, 50);
+    screen.keys("3").answer().keys("1 3 1 3");
+    assert!(screen.asked().is_empty());
+    screen.keys("r");
+    assert_eq!(screen.asked().len(), 1);
+}
+
+#[test]
+fn a_commit_asks_the_visible_tab_only_and_a_pause_holds_it() {
+    let mut screen = Screen::answered(160, 50);
+    screen.keys("3").answer();
+    screen.input(Input::Catalog { generation: 419, now: Some(canned::now()) });
+    let reports: Vec<Report> = screen.asked().iter().map(|question| question.report).collect();
+    assert_eq!(reports, [Report::Domains { by: Field::Domain }, Report::Files]);
+    screen.answer().keys("p");
+    screen.input(Input::Catalog { generation: 420, now: Some(canned::now()) });
+    assert_eq!(screen.asked().len(), 1, "the trust bar goes on");
+    assert!(screen.draw().contains("paused"));
+    screen.answer().keys("p");
+    assert_eq!(screen.asked().len(), 1);
+}
+
+#[test]
+fn sorting_asks_the_backend_for_the_order() {
+    let mut screen = Screen::answered(160, 50);
+    screen.keys("3").answer().keys(">");
+    let sort = Some(Sort { column: "sent".to_owned(), descending: true });
+    assert_eq!(screen.asked()[0].page.sort, sort);
+    screen.answer();
+    assert!(screen.draw().contains("volume▾"));
+    screen.keys("s").answer();
+    assert!(screen.draw().contains("volume▴"));
+    screen.keys("<").answer();
+    assert!(screen.draw().contains("domain▴"), "names sort from A to Z");
+}
+
+#[test]
+fn the_explorer_asks_pages_around_its_cursor_and_finds_the_end() {
+    let mut screen = Screen::answered(80, 24);
+    screen.keys("5");
+    let offsets = |screen: &Screen| screen.asked().iter().map(|question| question.page.offset).collect::<Vec<_>>();
+    assert_eq!(offsets(&screen), [0]);
+    screen.answer();
+    for _ in 0..100 {
+        screen.keys("pgdn").answer();
+    }
+    assert_eq!(screen.state.board().panels[0].cursor, canned::EVENTS - 1);
+    assert!(screen.state.explorer.pages.len() <= 3);
+    assert!(screen.draw().contains("row 1,234 of 1,234"));
+    screen.keys("g").answer();
+    assert_eq!(screen.state.board().panels[0].cursor, 0);
+}
+
+#[test]
+fn the_last_row_of_an_explorer_of_unknown_length_is_the_first_of_the_other_order() {
+    let mut screen = Screen::answered(80, 24);
+    screen.keys("5").answer().keys("G");
+    assert_eq!(screen.asked()[0].page.sort, Some(Sort { column: "event_time".to_owned(), descending: false }));
+    assert!(screen.draw().contains("order turned around"));
+}
+
+#[test]
+fn new_rows_do_not_push_the_explorer_away_under_the_cursor() {
+    let mut screen = Screen::answered(160, 50);
+    screen.keys("5").answer().keys("down down");
+    screen.input(Input::Catalog { generation: 419, now: Some(canned::now()) });
+    assert!(screen.asked().iter().all(|question| question.report == Report::Files));
+    screen.answer();
+    assert!(screen.draw().contains("newer rows came in"));
+    screen.keys("r").answer();
+    assert!(!screen.draw().contains("newer rows came in"));
+}
+
+#[test]
+fn an_event_is_shown_with_every_cell() {
+    for (width, height) in [(80, 24), (160, 50)] {
+        let mut screen = Screen::answered(width, height);
+        screen.keys("5").answer().keys("down down enter");
+        insta::assert_snapshot!(format!("event_{width}x{height}"), screen.draw());
+    }
+}
+
+#[test]
+fn a_bad_header_of_an_added_file_is_told_in_the_prompt_and_after_it() {
+    let mut screen = Screen::answered(80, 24);
+    screen.keys("a '/tmp/contacts.csv' enter");
+    assert!(screen.effects.contains(&Effect::AddFiles(vec!["/tmp/contacts.csv".into()])));
+    screen.input(Input::Ingest(canned::bad_header("/tmp/contacts.csv")));
+    insta::assert_snapshot!("add_files_bad_header_80x24", screen.draw());
+    screen.keys("'/tmp/two.csv' enter esc");
+    screen.input(Input::Ingest(canned::bad_header("/tmp/two.csv")));
+    let said = screen.draw();
+    assert!(said.contains("no column `timeLogged`") && said.contains("check that this is one"), "{said}");
+    screen.keys("esc");
+    assert!(!screen.draw().contains("timeLogged"));
+}
+
+#[test]
+fn several_files_are_added_at_once_and_a_path_is_completed() {
+    let mut screen = Screen::answered(80, 24);
+    screen.keys("a");
+    screen.input(Input::Pasted("/in/one.csv '/in/two three.csv'\n".to_owned()));
+    screen.keys("enter");
+    let added = vec!["/in/one.csv".into(), "/in/two three.csv".into()];
+    assert!(screen.effects.contains(&Effect::AddFiles(added)));
+    screen.keys("'/in/ac'");
+    let Some(Effect::CompletePath { serial, prefix }) = screen.effects.pop() else { panic!("nothing is completed") };
+    assert_eq!(prefix, "/in/ac");
+    screen.input(Input::PathsCompleted(serial, vec!["/in/acct-1.csv".to_owned(), "/in/acct-2.csv".to_owned()]));
+    screen.keys("tab");
+    let Some(Overlay::AddFiles(prompt)) = &screen.state.overlay else { panic!("the prompt is closed") };
+    assert_eq!(prompt.line.value(), "/in/acct-");
+}
+
+#[test]
+fn files_on_their_way_in_are_counted_above_and_shown_first() {
+    let mut screen = Screen::answered(160, 50);
+    screen.keys("7").answer();
+    let mut queued = canned::half_in("/var/spool/pmtop/inbox/tran-2026-11-24-1500.csv");
+    queued.status = Status::Queued;
+    queued.bytes = 0;
+    queued.rows = 0;
+    queued.rows_per_second = 0.0;
+    screen.input(Input::Ingest(canned::half_in("/var/spool/pmtop/inbox/acct-2026-11-24-1500.csv")));
+    screen.input(Input::Ingest(queued));
+    let shown = screen.draw();
+    assert!(shown.lines().next().unwrap().contains("0/2"));
+    insta::assert_snapshot!("files_coming_in_160x50", shown);
+    screen.keys("G");
+    assert!(screen.draw().contains("This is no PowerMTA accounting file"), "the error in full below");
+}
+
+#[test]
+fn the_help_is_searched_by_typing() {
+    let mut screen = Screen::answered(80, 24);
+    screen.keys("?");
+    insta::assert_snapshot!("help_80x24", screen.draw());
+    screen.keys("'zoom'");
+    let shown = screen.draw();
+    assert!(shown.contains("zoom-in") && !shown.contains("drop-chip"));
+    screen.keys("esc");
+    assert!(screen.state.overlay.is_none());
+}
+
+#[test]
+fn an_export_is_named_after_view_scope_and_time_and_tells_where_it_went() {
+    let mut screen = Screen::answered(80, 24);
+    screen.keys("3").answer().keys("f 'provider=Yahoo' enter").answer().keys("e");
+    let Some(Effect::Export { question, name }) = screen.effects.pop() else { panic!("nothing is exported") };
+    assert_eq!(name, "domains-last-24h-provider-yahoo-202611241432");
+    assert_eq!((question.page.limit, question.page.offset), (None, 0));
+    assert!(screen.draw().contains("exporting"));
+    screen.input(Input::Exported(Ok(format!("/home/op/{name}.csv").into())));
+    assert!(screen.draw().contains("exported to /home/op/domains-last-24h"));
+    screen.keys("down");
+    assert!(!screen.draw().contains("exported to"));
+    screen.keys("e esc");
+    assert!(screen.effects.contains(&Effect::ForgetExport));
+    screen.input(Input::Exported(Err(canned::failure())));
+    assert!(screen.draw().contains("raise `query.memory`"));
+}
+
+#[test]
+fn a_slow_question_is_cancelled_by_esc() {
+    let mut screen = Screen::answered(80, 24);
+    screen.keys("3").answer().keys("z");
+    screen.effects.clear();
+    screen.input(Input::Tick(canned::now()));
+    screen.keys("esc");
+    assert!(matches!(screen.effects.as_slice(), [Effect::Forget(_)]));
+    assert!(screen.draw().contains("r asks again"));
+}
+
+#[test]
+fn quitting_is_asked_for_by_q_and_by_ctrl_c_from_anywhere() {
+    for keys in ["q", "ctrl-c", "f 'q' ctrl-c", "? ctrl-c", "5 enter ctrl-c"] {
+        let mut screen = Screen::answered(80, 24);
+        screen.keys(keys);
+        assert!(screen.effects.contains(&Effect::Quit), "{keys}");
+    }
+    let mut screen = Screen::answered(80, 24);
+    screen.keys("f 'q'");
+    assert!(!screen.effects.contains(&Effect::Quit), "q is a letter while typing");
+}
+
+#[test]
+fn the_rate_under_the_cursor_is_read_out_with_its_interval() {
+    let mut screen = Screen::answered(80, 24);
+    screen.keys("3").answer().keys("down");
+    assert!(screen.draw().contains("deferral: 3.8 % (3.7–3.9)  3,181/84,150"), "{}", screen.draw());
+}

@@ -1,0 +1,4 @@
+//! The one integration binary: a file for each promise.
+
+mod journeys;
+mod screens;

@@ -1,0 +1,376 @@
+//! Plausible answers to any question, the same every time: what the screens are drawn from in tests.
+
+use std::path::PathBuf;
+
+use pmtop::ingest::progress::{Progress, Status};
+use pmtop::query::field::Field;
+use pmtop::query::question::{Answer, Failure, Question, Report};
+use pmtop::query::table::{Head, Table, Unit, Value};
+use pmtop::query::time::{HOUR, MINUTE, Micros, Width, floor, parse_time};
+
+/// The newest event: 24 November 2026, 14:32 UTC.
+pub fn now() -> Micros {
+    parse_time("2026-11-24T14:32:00Z").unwrap()
+}
+
+/// Rows that the canned Explorer has.
+pub const EVENTS: usize = 1_234;
+
+/// The answer to a question.
+pub fn answer(question: &Question) -> Answer {
+    let range = question.scope.time.resolve(Some(now()));
+    let mut table = match question.report {
+        Report::Totals => totals(1.0),
+        Report::Operations { .. } => over_time(question),
+        Report::Latency { by } => grouped(by, 1.0),
+        Report::Domains { by } => grouped(by, 1.0),
+        Report::Risk { by } => risk(by),
+        Report::Replies => replies(),
+        Report::Events => events(question),
+        Report::Files => files(),
+    };
+    sort(&mut table, question);
+    let before = question.compare.then(|| match question.report {
+        Report::Domains { by } => grouped(by, 0.4),
+        _ => totals(0.4),
+    });
+    Answer { table, before, range, generation: 418, took_ms: 12 }
+}
+
+/// An answer without rows.
+pub fn empty(question: &Question) -> Answer {
+    let mut answer = answer(question);
+    answer.table.rows.clear();
+    answer.table.more = false;
+    answer
+}
+
+/// A question that failed.
+pub fn failure() -> Failure {
+    Failure {
+        what: "the question was not answered".to_owned(),
+        why: "it needs more than 512 MB of memory".to_owned(),
+        hint: "narrow the time range, or raise `query.memory`".to_owned(),
+    }
+}
+
+/// A file whose header can't be used.
+pub fn bad_header(path: &str) -> Progress {
+    Progress {
+        path: PathBuf::from(path),
+        status: Status::Rejected,
+        bytes: 412,
+        total_bytes: 412,
+        rows: 0,
+        rejected_rows: 0,
+        rows_per_second: 0.0,
+        error: "no column `timeLogged` in the header; found: id, name, e-mail, phone. pmtop reads PowerMTA \
+                accounting files: add `record-fields` with timeLogged, or check that this is one"
+            .to_owned(),
+    }
+}
+
+/// A file half in.
+pub fn half_in(path: &str) -> Progress {
+    Progress {
+        path: PathBuf::from(path),
+        status: Status::Ingesting,
+        bytes: 120_000_000,
+        total_bytes: 200_000_000,
+        rows: 600_000,
+        rejected_rows: 3,
+        rows_per_second: 400_000.0,
+        error: String::new(),
+    }
+}
+
+fn sort(table: &mut Table, question: &Question) {
+    let Some(sort) = &question.page.sort else { return };
+    let Some(column) = table.column(&sort.column) else { return };
+    let key = |row: &[Value]| (row[column].number().unwrap_or(0.0), row[column].as_text().unwrap_or("").to_owned());
+    table.rows.sort_by(|a, b| {
+        let order = key(a).partial_cmp(&key(b)).unwrap();
+        if sort.descending { order.reverse() } else { order }
+    });
+}
+
+/// Cells of one row, with the companions of its rates.
+struct Row(Vec<(Head, Value)>);
+
+impl Row {
+    fn put(&mut self, name: &str, unit: Unit, value: impl Into<Value>) {
+        self.0.push((Head { name: name.into(), unit }, value.into()));
+    }
+
+    fn count(&mut self, name: &str, number: f64) {
+        self.put(name, Unit::Count, number.round() as i64);
+    }
+
+    fn rate(&mut self, name: &str, rate: f64, of: f64) {
+        let half = 1.96 * (rate * (1.0 - rate) / of.max(1.0)).sqrt();
+        self.put(name, Unit::Fraction, rate);
+        self.put(&format!("{name}_of"), Unit::Count, of.round() as i64);
+        self.put(&format!("{name}_low"), Unit::Fraction, (rate - half).max(0.0));
+        self.put(&format!("{name}_high"), Unit::Fraction, (rate + half).min(1.0));
+    }
+}
+
+fn table(rows: Vec<Row>) -> Table {
+    let heads = rows.first().map(|row| row.0.iter().map(|(head, _)| head.clone()).collect()).unwrap_or_default();
+    let rows = rows.into_iter().map(|row| row.0.into_iter().map(|(_, value)| value).collect()).collect();
+    Table { heads, rows, more: false }
+}
+
+fn metrics(row: &mut Row, sent: f64, trouble: f64) {
+    row.count("sent", sent);
+    row.count("delivered", sent * 0.97);
+    row.rate("delivered_rate", 1.0 - 0.012 - 0.02 * trouble, sent);
+    row.count("deferrals", sent * 0.08 * trouble);
+    row.rate("deferral_rate", 0.084 * trouble, sent * 1.1);
+    row.count("bounced_total", sent * 0.026 * trouble);
+    row.count("bounced_hard", sent * 0.011 * trouble);
+    row.count("bounced_soft", sent * 0.009 * trouble);
+    row.count("bounced_block", sent * 0.006 * trouble);
+    row.rate("bounce_rate", 0.026 * trouble, sent);
+    row.rate("hard_rate", 0.011 * trouble, sent);
+    row.rate("block_rate", 0.006 * trouble, sent);
+    row.count("rb_events", sent * 0.023 * trouble);
+    row.count("rb_events_file", 0.0);
+    row.count("rb_events_reply", sent * 0.023 * trouble);
+    row.put("rb_frequency", Unit::Number, 23.0 * trouble);
+    row.count("complaints", sent * 0.0014 * trouble * 0.4);
+    row.rate("complaint_rate", 0.0014 * trouble, sent * 0.4);
+    row.put("latency_measure", Unit::Text, "delivery");
+    row.count("latency_n", sent * 0.97);
+    for (name, ms) in [("avg", 96.0), ("p50", 2.1), ("p90", 240.0), ("p95", 1084.0), ("p99", 2600.0), ("max", 7200.0)] {
+        row.put(&format!("latency_{name}_ms"), Unit::Millis, ms * 1000.0 * trouble * trouble);
+    }
+    row.put("latency_deviation", Unit::Number, 4.9 * trouble);
+    row.put("top_reply_class", Unit::Text, if trouble > 0.8 { "throttle-reputation" } else { "unknown-user" });
+}
+
+fn totals(trouble: f64) -> Table {
+    let mut row = Row(Vec::new());
+    metrics(&mut row, 1_820_000.0 * (1.0 - 0.1 * (1.0 - trouble)), trouble);
+    row.put("remote_bounces", Unit::Count, Value::Missing("no `rb` record was ever logged".into()));
+    table(vec![row])
+}
+
+fn over_time(question: &Question) -> Table {
+    let (from, until) = question.scope.time.resolve(Some(now()));
+    let (from, until) = (from.unwrap_or(now() - 24 * HOUR), until.unwrap_or(now()));
+    let width = Width::for_span(until - from).micros();
+    let mut rows = Vec::new();
+    let mut at = floor(from, width);
+    while at < until {
+        let share = (at - from) as f64 / (until - from) as f64;
+        // Two hours without mail, and an incident behind them.
+        if !(0.30..0.38).contains(&share) {
+            let trouble = 0.2 + 1.2 * (-((share - 0.75) * 9.0).powi(2)).exp();
+            let volume = 20_000.0 * (1.2 + (share * 7.0).sin());
+            let mut row = Row(Vec::new());
+            row.put("bucket", Unit::Time, Value::Time(at));
+            metrics(&mut row, volume, trouble);
+            rows.push(row);
+        }
+        at += width;
+    }
+    table(rows)
+}
+
+fn names(by: Field) -> Vec<&'static str> {
+    match by {
+        Field::Provider => vec!["Google", "Yahoo", "Microsoft", "Apple", "GMX", "Comcast", "T-Online", ""],
+        Field::Domain => vec![
+            "gmail.com",
+            "yahoo.com",
+            "outlook.com",
+            "hotmail.com",
+            "icloud.com",
+            "gmx.de",
+            "web.de",
+            "aol.com",
+            "comcast.net",
+            "t-online.de",
+            "bücher.example",
+            "日本語.example",
+            "a-very-long-domain-name-that-never-ends.example",
+            "",
+        ],
+        Field::Job => vec!["c00412_u019", "c00411_u003", "c00409_u019", "newsletter-nov", "reset-mails", "c00398_u002"],
+        Field::User => vec!["u019", "u003", "u002", "newsletter"],
+        Field::Vmta => vec!["vmta01", "vmta02", "vmta03", "vmta04", "vmta07"],
+        Field::SourceIp => vec!["10.0.3.1", "10.0.3.2", "10.0.4.1", "10.0.7.1"],
+        _ => vec!["one", "two", "three"],
+    }
+}
+
+/// How badly the group at a position does.
+fn trouble(at: usize) -> f64 {
+    [1.0, 0.45, 0.3, 0.42, 0.1, 0.7, 0.05][at % 7]
+}
+
+fn grouped(by: Field, scale: f64) -> Table {
+    let rows = names(by).into_iter().enumerate().map(|(at, name)| {
+        let mut row = Row(Vec::new());
+        row.put(&by.report_name(), Unit::Text, name);
+        let calm = if at == 0 || at == 5 { scale } else { 1.0 };
+        metrics(&mut row, 612_000.0 / ((at + 1) * (at + 1) * (at + 1)) as f64, trouble(at) * calm);
+        row
+    });
+    table(rows.collect())
+}
+
+fn risk(by: Field) -> Table {
+    let rows = names(by).into_iter().enumerate().map(|(at, name)| {
+        let mut row = Row(Vec::new());
+        row.put(&by.report_name(), Unit::Text, name);
+        let score = 71.0 * trouble(at);
+        row.put("risk_score", Unit::Number, score);
+        for (name, share) in [("complaints", 0.53), ("hard", 0.27), ("block", 0.15), ("throttle", 0.05)] {
+            row.put(&format!("risk_{name}"), Unit::Number, score * share);
+        }
+        metrics(&mut row, 212_000.0 / ((at * at * 3 + 1) as f64), trouble(at));
+        row
+    });
+    table(rows.collect())
+}
+
+/// Replies as they come, one of them with a terminal escape in it.
+const REPLIES: &[(&str, &str, &str, &str)] = &[
+    (
+        "421-4.7.28 Gmail has detected an unusual rate of unsolicited mail originating from your IP address <ip>",
+        "421-4.7.28 Gmail has detected an unusual rate of unsolicited mail originating from your IP address *",
+        "throttle-reputation",
+        "Google",
+    ),
+    (
+        "550 5.1.1 The email account that you tried to reach does not exist",
+        "550 5.1.1 The email account*",
+        "unknown-user",
+        "Google",
+    ),
+    (
+        "421 4.7.0 [TSS04] Messages from <ip> temporarily deferred",
+        "421 4.7.0 [TSS04] Messages from * temporarily deferred",
+        "throttle",
+        "Yahoo",
+    ),
+    (
+        "550 5.7.1 Service unavailable; client host <ip> blocked using Spamhaus",
+        "550 5.7.1 Service unavailable*",
+        "ip-blocklist",
+        "Microsoft",
+    ),
+    ("452 4.2.2 \u{1b}[31mmailbox full\u{1b}[0m", "452 4.2.2 *", "mailbox-full", "GMX"),
+];
+
+fn replies() -> Table {
+    let rows = REPLIES.iter().enumerate().map(|(at, (reply, pattern, class, provider))| {
+        let mut row = Row(Vec::new());
+        row.put("n", Unit::Count, 31_204 / ((at as i64) * 3 + 1));
+        row.put("reply_class", Unit::Text, *class);
+        row.put("provider", Unit::Text, *provider);
+        row.put("reply", Unit::Text, *reply);
+        row.put("reply_pattern", Unit::Text, *pattern);
+        row
+    });
+    table(rows.collect())
+}
+
+fn events(question: &Question) -> Table {
+    let (offset, limit) = (question.page.offset, question.page.limit.unwrap_or(EVENTS));
+    let newest_first = question.page.sort.as_ref().is_none_or(|sort| sort.descending);
+    let until = (offset + limit).min(EVENTS);
+    let rows = (offset..until).map(|at| event(if newest_first { at } else { EVENTS - 1 - at })).collect();
+    let mut table = table(rows);
+    table.more = until < EVENTS;
+    table
+}
+
+fn event(at: usize) -> Row {
+    let kinds = [
+        ("delivered", "d"),
+        ("delivered", "d"),
+        ("deferred", "t"),
+        ("delivered", "d"),
+        ("bounced", "b"),
+        ("complaint", "f"),
+    ];
+    let (kind, record) = kinds[at % kinds.len()];
+    let (reply, _, class, provider) = REPLIES[at % REPLIES.len()];
+    let time = now() - (at as i64) * 7 * 1_000_000;
+    let delivered = kind == "delivered";
+    let mut row = Row(Vec::new());
+    row.put("event_type", Unit::Text, if record == "t" { "tran" } else { "acct" });
+    row.put("record_type", Unit::Text, record);
+    row.put("kind", Unit::Text, kind);
+    row.put("event_time", Unit::Time, Value::Time(time));
+    row.put("queued_time", Unit::Time, Value::Time(time - 3 * MINUTE));
+    row.put("job_id", Unit::Text, names(Field::Job)[at % 6]);
+    row.put("user_id", Unit::Text, names(Field::User)[at % 4]);
+    row.put("sender", Unit::Text, "news@shop.example");
+    row.put("sender_domain", Unit::Text, "shop.example");
+    row.put(
+        "recipient",
+        Unit::Text,
+        format!("user{:07}@{}", at * 7919 % 9_999_991, names(Field::Domain)[at % 9]).as_str(),
+    );
+    row.put("recipient_domain", Unit::Text, names(Field::Domain)[at % 9]);
+    row.put("provider", Unit::Text, provider);
+    row.put("vmta", Unit::Text, names(Field::Vmta)[at % 5]);
+    row.put("source_ip", Unit::Text, names(Field::SourceIp)[at % 4]);
+    row.put("smtp_status", Unit::Text, if delivered { "2.0.0" } else { "4.7.28" });
+    row.put("smtp_code", Unit::Count, if delivered { 250 } else { 421 });
+    row.put("dsn_diag", Unit::Text, if delivered { "250 2.0.0 OK" } else { reply });
+    row.put("reply_class", Unit::Text, if delivered { "" } else { class });
+    row.put("bounce_category", Unit::Text, Value::Null);
+    row.put("delivery_latency_ms", Unit::Millis, if delivered { Value::Int(180_000) } else { Value::Null });
+    row.put("size_bytes", Unit::Bytes, 41_204);
+    row.put("headers", Unit::Text, r#"{"header_X-Campaign":"black friday","header_List-Id":"<news.shop.example>"}"#);
+    row.put("is_rb", Unit::Flag, Value::Flag(class == "throttle"));
+    row
+}
+
+fn files() -> Table {
+    let listed: [(&str, &str, &str, i64, i64, &str); 5] = [
+        ("acct-2026-11-24-1430.csv", "acct", "done", 412_000, 0, ""),
+        (
+            "tran-2026-11-24-1430.csv",
+            "tran",
+            "done",
+            198_400,
+            2,
+            "2 bad rows, the first in line 1,204: a quote that is never closed",
+        ),
+        ("bounce-2026-11-24.csv", "bounce", "done", 18_200, 0, ""),
+        ("fbl-2026-11-24.csv.gz", "fbl", "done", 310, 0, ""),
+        (
+            "contacts.csv",
+            "",
+            "rejected",
+            0,
+            0,
+            "no column `timeLogged` in the header; found: id, name, e-mail. This is no PowerMTA accounting file",
+        ),
+    ];
+    let rows = listed.iter().enumerate().map(|(at, (name, role, status, rows, rejected, error))| {
+        let mut row = Row(Vec::new());
+        row.put("name", Unit::Text, *name);
+        row.put("path", Unit::Text, format!("/var/spool/pmtop/inbox/{name}").as_str());
+        row.put("type", Unit::Text, *role);
+        row.put("bytes", Unit::Bytes, rows * 480 + 900);
+        row.put("sha256", Unit::Text, "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08");
+        row.put("received_at", Unit::Time, Value::Time(now() - (at as i64) * 40 * MINUTE));
+        row.put("status", Unit::Text, *status);
+        row.put("rows", Unit::Count, *rows);
+        row.put("rejected_rows", Unit::Count, *rejected);
+        row.put("merged_rows", Unit::Count, if at == 2 { 17_998 } else { 0 });
+        let done = *status == "done";
+        row.put("from", Unit::Time, if done { Value::Time(now() - 24 * HOUR) } else { Value::Null });
+        row.put("to", Unit::Time, if done { Value::Time(now() - (at as i64) * 11 * MINUTE) } else { Value::Null });
+        row.put("error", Unit::Text, *error);
+        row
+    });
+    table(rows.collect())
+}
