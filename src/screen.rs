@@ -76,7 +76,8 @@ fn tell(progress: &Progress) {
 
 fn host_name(config: &Config) -> String {
     if config.host.is_empty() {
-        rustix::system::uname().nodename().to_string_lossy().into_owned()
+        let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+        name.trim().to_owned()
     } else {
         config.host.clone()
     }

@@ -12,6 +12,7 @@ pub mod write;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::event::Micros;
 use control::{Control, FileRow, RollupFile, Segment};
 use layout::Layout;
 
@@ -83,9 +84,11 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    /// The latest event; later than `received` by over a day does not count (SPEC §4, "now").
-    pub fn newest(&self) -> Option<i64> {
-        self.segments.iter().filter_map(|segment| segment.max_time).max()
+    /// The earliest and the latest event.
+    pub fn bounds(&self) -> Option<(Micros, Micros)> {
+        let oldest = self.segments.iter().filter_map(|segment| segment.min_time).min()?;
+        let newest = self.segments.iter().filter_map(|segment| segment.max_time).max()?;
+        Some((oldest, newest))
     }
 }
 

@@ -159,13 +159,13 @@ impl SegmentWriter {
     }
 }
 
-fn finish_file(mut writer: ArrowWriter<File>, rows: i64, path: &Path) -> Result<File> {
-    let metadata = writer.finish()?;
+fn finish_file(writer: ArrowWriter<File>, rows: i64, path: &Path) -> Result<File> {
+    let file = writer.inner().try_clone()?;
+    let metadata = writer.close()?;
     let written = metadata.file_metadata().num_rows();
     if written != rows {
         return Err(super::Error::RowCount { path: path.to_owned(), expected: rows, found: written });
     }
-    let file = writer.into_inner()?;
     file.sync_all()?;
     Ok(file)
 }

@@ -90,15 +90,6 @@ pub struct Needs {
 }
 
 impl Plan<'_> {
-    fn bounds(&self) -> Option<(Micros, Micros)> {
-        let times = |pick: fn(&crate::catalog::control::Segment) -> Option<Micros>| {
-            self.snapshot.segments.iter().filter_map(pick).collect::<Vec<_>>()
-        };
-        let oldest = times(|segment| segment.min_time).into_iter().min()?;
-        let newest = times(|segment| segment.max_time).into_iter().max()?;
-        Some((oldest, newest))
-    }
-
     /// Whether rollups of counts carry every field of the question.
     fn counts_in_rollup(&self) -> bool {
         self.resolved.files.is_none()
@@ -111,7 +102,7 @@ impl Plan<'_> {
     fn count_split(&self) -> Split {
         let (from, until) = (self.resolved.from, self.resolved.until);
         if self.counts_in_rollup() {
-            split(from, until, COUNT_BUCKET, self.bounds())
+            split(from, until, COUNT_BUCKET, self.snapshot.bounds())
         } else {
             Split { buckets: None, edges: vec![Part { from, until }] }
         }
@@ -235,7 +226,7 @@ impl Engine {
         let resolved = plan.resolved;
         let dimension = plan.latency_dimension();
         let split = match dimension {
-            Some(_) => split(resolved.from, resolved.until, LATENCY_BUCKET, plan.bounds()),
+            Some(_) => split(resolved.from, resolved.until, LATENCY_BUCKET, plan.snapshot.bounds()),
             None => Split { buckets: None, edges: vec![Part { from: resolved.from, until: resolved.until }] },
         };
         let mut sums = match (split.buckets, dimension) {

@@ -120,7 +120,10 @@ impl Asked<'_> {
         counts.deferred = counts.deferred.or(Some(0));
         let mut table = Table::with_heads([("from", Unit::Time), ("to", Unit::Time)]);
         table.heads.extend(metric_heads());
-        let mut row: Vec<Value> = vec![time(resolved.from), time(resolved.until)];
+        let mut row: Vec<Value> = vec![
+            time(resolved.from.or(self.snapshot.bounds().map(|bounds| bounds.0))),
+            time(resolved.until.or(self.snapshot.bounds().map(|bounds| bounds.1))),
+        ];
         row.extend(metrics::all().map(|metric| metric.value(&counts, &context)));
         table.rows.push(row);
         Ok(table)
@@ -154,8 +157,7 @@ impl Asked<'_> {
         match bucket {
             Bucket::Fixed(width) => width,
             Bucket::Auto => {
-                let newest = self.snapshot.segments.iter().filter_map(|segment| segment.max_time).max();
-                let oldest = self.snapshot.segments.iter().filter_map(|segment| segment.min_time).min();
+                let (oldest, newest) = self.snapshot.bounds().unzip();
                 match (self.range.0.or(oldest), self.range.1.or(newest)) {
                     (Some(from), Some(until)) => Width::for_span(until - from),
                     _ => Width::Hour,
