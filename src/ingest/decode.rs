@@ -244,20 +244,21 @@ impl<'a> Decoder<'a> {
         self.chunks.remove(&partition).map(|chunk| chunk.finish(&mut self.dictionaries)).transpose()
     }
 
-    /// One record. The error is the reason for which it is put aside.
-    pub fn decode(&mut self, record: &[u8]) -> Result<(), String> {
+    /// One record. The error is the reason for which it is put aside. `whole`: a newline followed, so a
+    /// missing last cell was not cut off.
+    pub fn decode(&mut self, record: &[u8], whole: bool) -> Result<(), String> {
         let mut cells = std::mem::take(&mut self.cells);
         cells.split(record, self.delimiter);
         let row = Row { record, cells: &cells };
-        let outcome = self.decode_cells(&row);
+        let outcome = self.decode_cells(&row, whole);
         self.cells = cells;
         outcome
     }
 
-    fn decode_cells(&mut self, row: &Row<'_>) -> Result<(), String> {
+    fn decode_cells(&mut self, row: &Row<'_>, whole: bool) -> Result<(), String> {
         let (count, width) = (row.cells.len(), self.plan.width);
         // A trailing cell may be missing (PowerMTA's own samples) or be there and empty.
-        let fits = count == width || count + 1 == width || (count == width + 1 && row.text(count - 1).is_empty());
+        let fits = count == width || (whole && count + 1 == width) || (count == width + 1 && row.text(count - 1).is_empty());
         if fits {
             let plan = std::mem::take(&mut self.plan);
             let outcome = self.decode_with(&plan, row);

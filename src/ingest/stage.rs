@@ -84,8 +84,12 @@ pub fn stage(context: Context<'_>, member: Member, roles: Option<RolePlan>, tick
     let start = Start::of(beginning, context.names, name_role)?;
     let roles = roles.unwrap_or_else(|| RolePlan::of(start.types, name_role));
     framer.expect(start.delimiter, start.plan.width);
+    let headed = start.headed;
     let mut decoder =
         Decoder::new(context.rules, context.names, start.plan, start.delimiter, roles, name_role, context.file_id);
+    if headed {
+        skip_header(&mut framer)?;
+    }
     let mut rejects = Rejects::new(&context.staging.path().join(format!("{}.rejects.csv", unique())), &name);
 
     let (sender, receiver) = sync_channel(1);
@@ -108,6 +112,16 @@ pub fn stage(context: Context<'_>, member: Member, roles: Option<RolePlan>, tick
     }
     let (sha256, bytes) = framer.finish().map_err(Error::Read)?;
     Ok(StagedFile { segments, rollup, tally, roles, rejects, sha256, bytes })
+}
+
+/// Passes over the header line, and blank lines before it.
+fn skip_header<R: std::io::Read>(framer: &mut Framer<R>) -> Result<()> {
+    while let Frame::Record(span) = framer.next().map_err(Error::Read)? {
+        if !framer.bytes(&span).is_empty() {
+            break;
+        }
+    }
+    Ok(())
 }
 
 type Batch = (Partition, RecordBatch, Vec<u64>);
@@ -146,10 +160,16 @@ fn read_rows<R: std::io::Read>(
                     }
                     continue;
                 }
-                match decoder.decode(record) {
+                match decoder.decode(record, span.terminated) {
                     Ok(()) => {
                         if let Some(partition) = decoder.full_chunk(ROW_GROUP, CHUNK_BYTES) {
                             hand_over(decoder, partition, sender)?;
+                        }
+                        continue;
+                    }
+                    Err(_) if looks_like_header(&decoder.cells_of(record)) => {
+                        if let Some(width) = follow_header(context.names, decoder, record) {
+                            framer.expect(decoder.delimiter(), width);
                         }
                         continue;
                     }
@@ -228,6 +248,8 @@ struct Start {
     plan: Plan,
     delimiter: u8,
     types: u8,
+    /// The first line is a header.
+    headed: bool,
 }
 
 impl Start {
@@ -237,7 +259,7 @@ impl Start {
         let delimiter = delimiter_of(first);
         let cells = split(first, delimiter);
         if first.is_empty() {
-            return Ok(Self { plan: Plan::default(), delimiter, types: 0 });
+            return Ok(Self { plan: Plan::default(), delimiter, types: 0, headed: false });
         }
         let plan = if looks_like_header(&cells) {
             Plan::of_header(&cells, names, name_role != NameRole::Silent).map_err(Error::Header)?
@@ -258,7 +280,7 @@ impl Start {
                 types |= 1 << record.index();
             }
         }
-        Ok(Self { plan, delimiter, types })
+        Ok(Self { plan, delimiter, types, headed: looks_like_header(&cells) })
     }
 }
 
