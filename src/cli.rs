@@ -73,6 +73,7 @@ pub enum Command {
         /// What to take in.
         #[arg(required = true)]
         paths: Vec<PathBuf>,
+        /// How it is printed.
         #[command(flatten)]
         output: Output,
     },
@@ -80,6 +81,7 @@ pub enum Command {
     Watch,
     /// The file table: state, rows, rejected and merged rows, time range, error.
     Files {
+        /// How it is printed.
         #[command(flatten)]
         output: Output,
     },
@@ -99,8 +101,10 @@ pub enum Command {
         /// Most rows.
         #[arg(long)]
         limit: Option<usize>,
+        /// Time range and filters.
         #[command(flatten)]
         scope: ScopeFlags,
+        /// How it is printed.
         #[command(flatten)]
         output: Output,
     },
@@ -115,8 +119,10 @@ pub enum Command {
         /// Sort by a column, greatest first; `column:asc` for smallest first.
         #[arg(long)]
         sort: Option<String>,
+        /// Time range and filters.
         #[command(flatten)]
         scope: ScopeFlags,
+        /// How it is printed.
         #[command(flatten)]
         output: Output,
     },
@@ -124,6 +130,7 @@ pub enum Command {
     Sql {
         /// One statement.
         statement: String,
+        /// How it is printed.
         #[command(flatten)]
         output: Output,
     },

@@ -147,3 +147,10 @@ impl Catalog {
         self.control(|control| control.files())
     }
 }
+
+/// The wall clock; used for `received_at` and nothing that is decided.
+pub fn clock() -> Micros {
+    std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .map_or(0, |since| i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
+}

@@ -6,6 +6,7 @@
 //! one dimension, filtered and grouped by itself or by time. Everything else goes to raw Parquet.
 
 use std::collections::HashMap;
+use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -15,6 +16,8 @@ use arrow::array::{
 };
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, Int32Type, Int64Type, Schema, SchemaRef, TimestampMicrosecondType};
+
+use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 
 use super::control::RollupFile;
 use super::{Result, layout, write};
@@ -362,6 +365,24 @@ pub fn latency_schema() -> SchemaRef {
         Field::new("sum_ms", DataType::Int64, true),
         Field::new("max_ms", DataType::Int64, true),
     ]))
+}
+
+/// Reads a rollup file with its words as dictionaries.
+pub fn read(path: &Path) -> Result<ParquetRecordBatchReader> {
+    let open = || File::open(path).map_err(|source| super::Error::Disk { path: path.to_owned(), source });
+    let plain = ParquetRecordBatchReaderBuilder::try_new(open()?)?;
+    let dictionary = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
+    let fields: Vec<Field> = plain
+        .schema()
+        .fields()
+        .iter()
+        .map(|field| match field.data_type() {
+            DataType::Utf8 => Field::new(field.name(), dictionary.clone(), field.is_nullable()),
+            _ => field.as_ref().clone(),
+        })
+        .collect();
+    let options = ArrowReaderOptions::new().with_schema(Arc::new(Schema::new(fields)));
+    Ok(ParquetRecordBatchReaderBuilder::try_new_with_options(open()?, options)?.with_batch_size(1 << 16).build()?)
 }
 
 #[cfg(test)]

@@ -295,9 +295,9 @@ impl Template {
 }
 
 fn hole(text: &str) -> Option<(&str, &str, &str)> {
-    let open = text.find('{')?;
-    let close = open + text[open..].find('}')?;
-    Some((&text[..open], &text[open + 1..close], &text[close + 1..]))
+    let (before, rest) = text.split_once('{')?;
+    let (name, after) = rest.split_once('}')?;
+    Some((before, name, after))
 }
 
 /// One reply, ready to be written.

@@ -426,7 +426,7 @@ impl<'a> Rows<'a> {
         let (first, last) = world::local_names(hash);
         match hash >> 26 & 3 {
             0 => {
-                self.text(&first[..1]);
+                self.text(first.get(..1).unwrap_or_default());
                 self.text(last);
             }
             1 => {

@@ -525,7 +525,9 @@ fn domain(seed: u64, name: &str, profile: usize, state: DomainState) -> Domain {
     let hosts = about.hosts.iter().enumerate().map(|(index, host)| mx_host(token, name, index, *host)).collect();
     let known = BIG_DOMAINS.iter().any(|(big, ..)| *big == name);
     let mut shown = name.to_owned();
-    shown[..1].make_ascii_uppercase();
+    if let Some(first) = shown.get_mut(..1) {
+        first.make_ascii_uppercase();
+    }
     Domain {
         queue: if about.provider == Provider::Yahoo { "yahoo.rollup".to_owned() } else { name.to_owned() },
         name: name.to_owned(),

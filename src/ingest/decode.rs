@@ -258,7 +258,8 @@ impl<'a> Decoder<'a> {
     fn decode_cells(&mut self, row: &Row<'_>, whole: bool) -> Result<(), String> {
         let (count, width) = (row.cells.len(), self.plan.width);
         // A trailing cell may be missing (PowerMTA's own samples) or be there and empty.
-        let fits = count == width || (whole && count + 1 == width) || (count == width + 1 && row.text(count - 1).is_empty());
+        let fits =
+            count == width || (whole && count + 1 == width) || (count == width + 1 && row.text(count - 1).is_empty());
         if fits {
             let plan = std::mem::take(&mut self.plan);
             let outcome = self.decode_with(&plan, row);
@@ -524,22 +525,6 @@ impl<'r> Row<'r> {
             }
         }
         Cow::Borrowed("")
-    }
-}
-
-impl Default for Plan {
-    fn default() -> Self {
-        Self {
-            width: 0,
-            sources: Vec::new(),
-            extras: Vec::new(),
-            record_type: None,
-            dlv_type: None,
-            feedback_type: None,
-            rb_type: None,
-            job_header: None,
-            user_header: None,
-        }
     }
 }
 

@@ -122,22 +122,20 @@ impl<R: Read> Framer<R> {
     }
 
     /// The next record.
-    pub fn next(&mut self) -> io::Result<Frame> {
-        loop {
-            let Some(end) = self.find_newline(0)? else {
-                return self.last_line();
-            };
-            if end > self.max_record {
-                return self.too_long();
-            }
-            let line = &self.buf[self.pos..self.pos + end];
-            if memchr::memchr(b'"', line).is_none() {
-                return Ok(Frame::Record(self.take(end, 1, true)));
-            }
-            return match scan_quotes(line, self.delimiter).state {
-                State::Closed => Ok(Frame::Record(self.take(end, 1, true))),
-                State::Open => self.quoted(end),
-            };
+    pub fn next_frame(&mut self) -> io::Result<Frame> {
+        let Some(end) = self.find_newline(0)? else {
+            return self.last_line();
+        };
+        if end > self.max_record {
+            return self.too_long();
+        }
+        let line = &self.buf[self.pos..self.pos + end];
+        if memchr::memchr(b'"', line).is_none() {
+            return Ok(Frame::Record(self.take(end, 1, true)));
+        }
+        match scan_quotes(line, self.delimiter).state {
+            State::Closed => Ok(Frame::Record(self.take(end, 1, true))),
+            State::Open => self.quoted(end),
         }
     }
 
@@ -336,7 +334,7 @@ mod tests {
         framer.expect(b',', width);
         let mut out = Vec::new();
         loop {
-            let frame = framer.next().unwrap();
+            let frame = framer.next_frame().unwrap();
             let (span, name) = match frame {
                 Frame::End => return out,
                 Frame::Record(span) => (span, "record"),
@@ -383,7 +381,7 @@ mod tests {
     #[test]
     fn the_hash_is_that_of_the_whole_content() {
         let mut framer = Framer::new(&b"abc"[..], 4096);
-        assert!(matches!(framer.next().unwrap(), Frame::Record(_)));
+        assert!(matches!(framer.next_frame().unwrap(), Frame::Record(_)));
         let (sha, length) = framer.finish().unwrap();
         assert_eq!(sha, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
         assert_eq!(length, 3);

@@ -7,7 +7,7 @@ use crate::config;
 use crate::event::{COLUMNS, RecordType, column_index};
 
 /// Where the cells of a record go.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Plan {
     /// Cells in a record.
     pub width: usize,

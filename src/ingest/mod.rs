@@ -26,9 +26,8 @@ use sha2::{Digest, Sha256};
 use crate::catalog::commit::{Incoming, Outcome, Staging, commit_file};
 use crate::catalog::control::{FileDone, FileRow};
 use crate::catalog::locks::Lock;
-use crate::catalog::{self, Catalog};
+use crate::catalog::{self, Catalog, clock};
 use crate::config::{Config, Duplicates};
-use crate::event::Micros;
 use crate::event::file_status::Status;
 use decode::RolePlan;
 use derive::Rules;
@@ -427,13 +426,6 @@ pub fn identity(path: &Path) -> Option<String> {
         meta.ctime(),
         meta.ctime_nsec()
     ))
-}
-
-/// The wall clock; used for `received_at` and nothing that is decided.
-pub fn clock() -> Micros {
-    std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .map_or(0, |since| i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
 }
 
 /// A report on a file that the control database does not hold.

@@ -116,7 +116,7 @@ pub fn stage(context: Context<'_>, member: Member, roles: Option<RolePlan>, tick
 
 /// Passes over the header line, and blank lines before it.
 fn skip_header<R: std::io::Read>(framer: &mut Framer<R>) -> Result<()> {
-    while let Frame::Record(span) = framer.next().map_err(Error::Read)? {
+    while let Frame::Record(span) = framer.next_frame().map_err(Error::Read)? {
         if !framer.bytes(&span).is_empty() {
             break;
         }
@@ -147,7 +147,7 @@ fn read_rows<R: std::io::Read>(
                 tick(decoder.tally.rows, rejects.count);
             }
         }
-        let (span, reason) = match framer.next().map_err(Error::Read)? {
+        let (span, reason) = match framer.next_frame().map_err(Error::Read)? {
             Frame::End => break,
             Frame::Record(span) => {
                 let record = framer.bytes(&span);

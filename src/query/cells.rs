@@ -2,20 +2,18 @@
 //! a time as questions need them and kept. A crash loses nothing but this cache.
 
 use std::collections::HashMap;
-use std::fs::File;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use arrow::array::{Array, AsArray, RecordBatch};
-use arrow::datatypes::{DataType, Field, Int32Type, Int64Type, Schema, TimestampMicrosecondType, UInt8Type};
-use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
+use arrow::datatypes::{Int32Type, Int64Type, TimestampMicrosecondType, UInt8Type};
 
 use super::field::Field as ScopeField;
 use super::measures::{Counts, Measure, Outcome};
 use super::scope::Scope;
 use crate::catalog::control::RollupFile;
 use crate::catalog::rollup::{COUNT_BUCKET, DIMENSIONS, LATENCY_BUCKET, LATENCY_DIMENSIONS, MEASURES, OUTCOMES};
-use crate::catalog::{Error, Result, Snapshot};
+use crate::catalog::{Error, Result, Snapshot, rollup};
 use crate::event::bounce::ReplyClass;
 use crate::event::{Micros, Role};
 
@@ -24,6 +22,9 @@ const NO_TIME: i32 = i32::MIN;
 
 /// Group value and bucket of a row of a report.
 pub type GroupKey = (Arc<str>, Option<Micros>);
+
+/// Rows by group and reply class.
+pub type ClassCounts = HashMap<(Arc<str>, Arc<str>), i64>;
 
 /// What is asked of the cells.
 #[derive(Debug, Clone)]
@@ -227,7 +228,7 @@ impl Cells {
     }
 
     /// Rows with a reply class, by group and class.
-    pub fn classes(&self, snapshot: &Snapshot, query: &CellQuery<'_>) -> Result<HashMap<(Arc<str>, Arc<str>), i64>> {
+    pub fn classes(&self, snapshot: &Snapshot, query: &CellQuery<'_>) -> Result<ClassCounts> {
         let blocks = self.count_blocks(snapshot, query)?;
         let words = self.words.read().unwrap_or_else(PoisonError::into_inner);
         let filter = Filter::new(&words, query);
@@ -317,7 +318,7 @@ impl Cells {
 
     fn load_counts(&self, path: &Path) -> Result<CountBlock> {
         let mut block = CountBlock::default();
-        for batch in read(path)? {
+        for batch in rollup::read(path)? {
             let batch = batch?;
             let mut words = self.words.write().unwrap_or_else(PoisonError::into_inner);
             let dimensions = DIMENSIONS.iter().map(|name| ids(&batch, name, &mut words)).collect::<Result<Vec<_>>>()?;
@@ -348,7 +349,7 @@ impl Cells {
 
     fn load_latency(&self, path: &Path) -> Result<LatencyBlock> {
         let mut block = LatencyBlock::default();
-        for batch in read(path)? {
+        for batch in rollup::read(path)? {
             let batch = batch?;
             let mut words = self.words.write().unwrap_or_else(PoisonError::into_inner);
             let dimension_ids: Vec<u32> = LATENCY_DIMENSIONS.iter().map(|name| words.id(name)).collect();
@@ -551,22 +552,4 @@ fn ids(batch: &RecordBatch, name: &str, words: &mut Words) -> Result<Vec<u32>> {
     Ok((0..keys.len())
         .map(|row| if keys.is_null(row) { nothing } else { map[usize::try_from(keys.value(row)).unwrap_or_default()] })
         .collect())
-}
-
-/// Reads a rollup file with its words as dictionaries.
-fn read(path: &Path) -> Result<parquet::arrow::arrow_reader::ParquetRecordBatchReader> {
-    let open = || File::open(path).map_err(|source| Error::Disk { path: path.to_owned(), source });
-    let plain = ParquetRecordBatchReaderBuilder::try_new(open()?)?;
-    let dictionary = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
-    let fields: Vec<Field> = plain
-        .schema()
-        .fields()
-        .iter()
-        .map(|field| match field.data_type() {
-            DataType::Utf8 => Field::new(field.name(), dictionary.clone(), field.is_nullable()),
-            _ => field.as_ref().clone(),
-        })
-        .collect();
-    let options = ArrowReaderOptions::new().with_schema(Arc::new(Schema::new(fields)));
-    Ok(ParquetRecordBatchReaderBuilder::try_new_with_options(open()?, options)?.with_batch_size(1 << 16).build()?)
 }

@@ -20,7 +20,7 @@ macro_rules! fields {
     ($($variant:ident { $name:literal, $column:literal, $compare:ident, $group:literal, $rollup:literal, $help:literal }),+ $(,)?) => {
         /// A field that a scope can filter by; some can also group a report.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-        pub enum Field { $($variant),+ }
+        pub enum Field { $(#[doc = $help] $variant),+ }
 
         /// Every field, in the order in which chips and help show them.
         pub const FIELDS: &[Field] = &[$(Field::$variant),+];

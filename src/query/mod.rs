@@ -7,6 +7,7 @@ pub mod measures;
 pub mod planner;
 pub mod question;
 pub mod raw;
+pub mod replies;
 pub mod scope;
 pub mod sql;
 pub mod table;
@@ -137,7 +138,7 @@ impl Engine {
             .filter(|(time, received)| *time <= received + DAY)
             .map(|(time, _)| time)
             .max();
-        let clock = crate::ingest::clock();
+        let clock = crate::catalog::clock();
         Ok(newest.map(|newest| if (clock - FRESH..=clock).contains(&newest) { clock } else { newest }))
     }
 

@@ -16,7 +16,7 @@ use datafusion::functions_aggregate::expr_fn::{count, count_distinct, max, sum};
 use datafusion::logical_expr::{Expr, SortExpr, cast as cast_expr, lit, when};
 use datafusion::prelude::{SessionContext, col, ident};
 
-use super::cells::GroupKey;
+use super::cells::{ClassCounts, GroupKey};
 use super::field::{Compare, Field};
 use super::filter::Filter;
 use super::measures::{Counts, Measure, Outcome};
@@ -201,7 +201,7 @@ impl std::fmt::Debug for Raw {
 
 impl Raw {
     /// The rows of a scope from segments that also satisfy a condition.
-    fn rows(
+    pub(super) fn rows(
         &self,
         snapshot: &Snapshot,
         resolved: &Resolved,
@@ -380,7 +380,7 @@ impl Raw {
         snapshot: &Snapshot,
         resolved: &Resolved,
         group: Field,
-    ) -> DataFusionResult<HashMap<(Arc<str>, Arc<str>), i64>> {
+    ) -> DataFusionResult<ClassCounts> {
         let frame = self
             .rows(snapshot, resolved, |segment| resolved.holds(segment))?
             .filter(col("reply_class").is_not_null())?
@@ -413,32 +413,6 @@ impl Raw {
         }
         sorts.extend([order("event_time", false), order("file_id", false), order("row_number", false)]);
         frame.sort(sorts)?.limit(offset, limit)?.execute_stream().await
-    }
-
-    /// The most frequent replies that are no success: text, class, provider, rows, first and last seen.
-    pub async fn replies(&self, snapshot: &Snapshot, resolved: &Resolved) -> DataFusionResult<Vec<RecordBatch>> {
-        self.rows(snapshot, resolved, |segment| resolved.holds(segment))?
-            .filter(
-                col("dsn_diag").is_not_null().and(
-                    col("kind").in_list(
-                        [Kind::Bounced, Kind::Deferred, Kind::QueueError, Kind::RemoteBounce]
-                            .iter()
-                            .map(|kind| lit(kind.as_str()))
-                            .collect(),
-                        false,
-                    ),
-                ),
-            )?
-            .aggregate(
-                vec![col("dsn_diag"), col("reply_class"), col("provider"), col("kind")],
-                vec![
-                    count(lit(1)).alias("n"),
-                    datafusion::functions_aggregate::expr_fn::min(col("event_time")).alias("first"),
-                    max(col("event_time")).alias("last"),
-                ],
-            )?
-            .collect()
-            .await
     }
 
     /// Values of a column that contain a text, most frequent first.

@@ -16,10 +16,11 @@ use crate::catalog::control::FileRow;
 use crate::event::Micros;
 use crate::query::cells::GroupKey;
 use crate::query::field::Field;
-use crate::query::measures::{Counts, Measure};
+use crate::query::measures::Counts;
 use crate::query::planner::{Needs, Plan};
 use crate::query::question::{Answer, Bucket, Failure, Page, Question, Report};
-use crate::query::raw::{self, Resolved};
+use crate::query::raw::Resolved;
+use crate::query::replies::ReplyGroup;
 use crate::query::scope::Scope;
 use crate::query::table::{Head, Table, Unit, Value};
 use crate::query::time::Width;
@@ -196,7 +197,16 @@ impl Asked<'_> {
             }
             table.rows.push(row);
         }
-        Ok(arrange(table, self.page, Some(order)))
+        let few = |row: &[Value], column: Option<usize>| {
+            column.and_then(|column| row[column].number()).unwrap_or(0.0) < self.engine.limits.min_n as f64
+        };
+        let mut table = arrange(table, &Page { offset: 0, limit: None, sort: self.page.sort.clone() }, Some(order));
+        if order != "sent" && self.page.sort.is_none() {
+            // The slowest of many is news; the slowest of two is not.
+            let n = table.column("latency_n");
+            table.rows.sort_by_key(|row| few(row, n));
+        }
+        Ok(cut(table, self.page))
     }
 
     async fn risk(&self, scope: &Scope, by: Field) -> Result<Table, Failure> {
@@ -221,9 +231,8 @@ impl Asked<'_> {
 
     async fn replies(&self, scope: &Scope) -> Result<Table, Failure> {
         let resolved = self.engine.resolve(scope, self.now)?;
-        let batches = self.engine.raw().replies(self.snapshot, &resolved).await.map_err(Failure::from_engine)?;
-        let rows = replies(&batches).map_err(Failure::from_engine)?;
-        Ok(arrange(rows, self.page, Some("n")))
+        let groups = self.engine.raw().replies(self.snapshot, &resolved).await.map_err(Failure::from_engine)?;
+        Ok(arrange(replies(groups), self.page, Some("n")))
     }
 
     async fn events(&self, scope: &Scope) -> Result<Table, Failure> {
@@ -303,6 +312,11 @@ pub fn arrange(mut table: Table, page: &Page, order: Option<&str>) -> Table {
             order.then_with(|| compare(&a[0], &b[0], false))
         });
     }
+    cut(table, page)
+}
+
+/// The rows of a page.
+fn cut(mut table: Table, page: &Page) -> Table {
     let rows = table.rows.len();
     let from = page.offset.min(rows);
     let until = page.limit.map_or(rows, |limit| rows.min(from.saturating_add(limit)));
@@ -365,44 +379,7 @@ pub fn files(files: &[FileRow]) -> Table {
 }
 
 /// Replies grouped by their template: the words stay, what differs from message to message goes.
-fn replies(batches: &[arrow::array::RecordBatch]) -> datafusion::error::Result<Table> {
-    use arrow::array::AsArray;
-    use arrow::datatypes::{Int64Type, TimestampMicrosecondType};
-    #[derive(Default)]
-    struct Group {
-        n: i64,
-        first: Option<Micros>,
-        last: Option<Micros>,
-        example: String,
-    }
-    let mut groups: HashMap<(String, String, String), Group> = HashMap::new();
-    for batch in batches {
-        let (diag, class, provider) = (
-            raw::text_column(batch, "dsn_diag")?,
-            raw::text_column(batch, "reply_class")?,
-            raw::text_column(batch, "provider")?,
-        );
-        let n = raw::column(batch, "n")?.as_primitive::<Int64Type>();
-        let times = |name: &str| -> datafusion::error::Result<_> {
-            Ok(raw::column(batch, name)?.as_primitive::<TimestampMicrosecondType>().clone())
-        };
-        let (first, last) = (times("first")?, times("last")?);
-        for row in 0..batch.num_rows() {
-            let text = raw::value(&diag, row);
-            let key = (
-                crate::reply::template(text),
-                raw::value(&class, row).to_owned(),
-                raw::value(&provider, row).to_owned(),
-            );
-            let group = groups.entry(key).or_default();
-            group.n += n.value(row);
-            group.first = group.first.map_or(Some(first.value(row)), |known| Some(known.min(first.value(row))));
-            group.last = group.last.max(Some(last.value(row)));
-            if group.example.is_empty() || text < group.example.as_str() {
-                text.clone_into(&mut group.example);
-            }
-        }
-    }
+fn replies(groups: Vec<ReplyGroup>) -> Table {
     let mut table = Table::with_heads([
         ("reply", Unit::Text),
         ("n", Unit::Count),
@@ -413,32 +390,17 @@ fn replies(batches: &[arrow::array::RecordBatch]) -> datafusion::error::Result<T
         ("example", Unit::Text),
         ("reply_pattern", Unit::Text),
     ]);
-    for ((template, class, provider), group) in groups {
+    for group in groups {
         table.rows.push(vec![
-            Value::text(&template),
+            Value::text(&group.template),
             Value::Int(group.n),
-            group_value(&class),
-            group_value(&provider),
+            group_value(&group.class),
+            group_value(&group.provider),
             time(group.first),
             time(group.last),
             Value::text(&group.example),
-            Value::text(pattern_of(&template)),
+            Value::text(group.pattern()),
         ]);
     }
-    Ok(table)
-}
-
-/// A filter value that finds the rows of a template.
-fn pattern_of(template: &str) -> String {
-    const PLACEHOLDERS: [&str; 6] = ["<address>", "<ip>", "<host>", "<id>", "<date>", "<n>"];
-    let mut pattern = format!("*{template}*");
-    for placeholder in PLACEHOLDERS {
-        pattern = pattern.replace(placeholder, "*");
-    }
-    pattern
-}
-
-/// Whether anything happened in a row, for tests and for empty states.
-pub fn has_mail(counts: &Counts) -> bool {
-    counts.get(Measure::Delivered) + counts.bounced() + counts.get(Measure::Deferrals) > 0
+    table
 }

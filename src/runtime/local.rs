@@ -13,13 +13,14 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use super::backend::Backend;
 use crate::app::input::Input;
+use crate::catalog::clock;
 use crate::catalog::locks::Lock;
 use crate::config::Config;
 use crate::export;
 use crate::inbox::{Arrivals, Inbox};
+use crate::ingest::Ingest;
 use crate::ingest::intake::{Intake, Listener};
 use crate::ingest::progress::Progress;
-use crate::ingest::{Ingest, clock};
 use crate::query::Engine;
 use crate::query::field::Field;
 use crate::query::question::{Answer, Failure, Question};

@@ -36,6 +36,9 @@ const SLOW_TICK: Duration = Duration::from_millis(250);
 /// Inputs taken before a frame is drawn all the same.
 const AT_ONCE: usize = 10_000;
 
+/// How long leaving waits for the backend to end.
+const PATIENCE: Duration = Duration::from_millis(200);
+
 /// Why the screen could not be shown.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -100,6 +103,7 @@ pub async fn run(backend: Arc<dyn Backend>, inputs: UnboundedReceiver<Input>, op
         theme: Theme::new(options.theme, ability),
     };
     let state = State::new(setup, options.scope);
+    let last = Arc::clone(&backend);
     let (back, answers) = unbounded_channel();
     let mut screen = Loop {
         state,
@@ -111,7 +115,30 @@ pub async fn run(backend: Arc<dyn Backend>, inputs: UnboundedReceiver<Input>, op
     };
     let ended = screen.run(inputs, answers).await;
     screen.effects.stop();
+    // The terminal is given back before anything that may take its time.
+    drop(screen);
+    let_go(last).await;
     ended
+}
+
+/// Drops the backend on a thread of its own: it may wait for its threads and end a runtime of its own, which
+/// must not be done in a task, and leaving does not wait long for it: a file cut off is taken in at the
+/// next start.
+async fn let_go(backend: Arc<dyn Backend>) {
+    // Cancelled tasks hold the backend until they are looked at once more.
+    for _ in 0..100 {
+        if Arc::strong_count(&backend) == 1 {
+            break;
+        }
+        tokio::task::yield_now().await;
+    }
+    let (gone, wait) = tokio::sync::oneshot::channel();
+    std::thread::spawn(move || {
+        drop(backend);
+        // Nobody waits any more when it took too long.
+        gone.send(()).ok();
+    });
+    tokio::time::timeout(PATIENCE, wait).await.ok();
 }
 
 /// All that the loop holds.

@@ -8,6 +8,7 @@ use crate::app::State;
 use crate::app::action::{Action, Context};
 use crate::app::board::dashboard;
 use crate::app::notice::Level;
+use crate::app::overlay::Overlay;
 use crate::ui::format::{clean_lines, width, wrap};
 use crate::ui::header::spinner;
 use crate::ui::{cells, put};
@@ -90,6 +91,10 @@ fn hints(state: &State) -> Vec<(String, String)> {
             Action::Drill => state.detail.is_none(),
             Action::Variant => panel.is_some_and(|panel| panel.variants.len() > 1),
             Action::NextPanel => state.board().panels.len() > 1,
+            Action::Accept | Action::Complete => !matches!(state.overlay, Some(Overlay::Help(_))),
+            // Nothing to ask about yet.
+            Action::AddFiles => true,
+            _ if state.is_catalog_empty() && state.overlay.is_none() => false,
             _ => true,
         };
         if useful {
@@ -106,8 +111,8 @@ fn hint(state: &State, action: Action) -> Option<(String, String)> {
     let is_default = info.keys.first().is_some_and(|word| *word == key);
     match info.hint.split_once(' ') {
         Some((keys, word)) if keys.contains('/') && is_default => Some((keys.to_owned(), word.to_owned())),
-        Some((keys, word)) if keys.contains('/') => Some((pretty(&key), word.to_owned())),
-        _ => Some((pretty(&key), info.hint.to_owned())),
+        Some((keys, word)) if keys.contains('/') => Some((pretty(state, &key), word.to_owned())),
+        _ => Some((pretty(state, &key), info.hint.to_owned())),
     }
 }
 
@@ -115,8 +120,8 @@ fn key_of(state: &State, action: Action) -> String {
     state.setup.keymap.keys(action).first().map(ToString::to_string).unwrap_or_default()
 }
 
-fn pretty(key: &str) -> String {
-    if key == "enter" { "↵".to_owned() } else { key.to_owned() }
+fn pretty(state: &State, key: &str) -> String {
+    if key == "enter" && state.setup.theme.unicode { "↵".to_owned() } else { key.to_owned() }
 }
 
 /// The latest message, over the lower edge of the tab; as many lines as it needs.

@@ -37,16 +37,36 @@ pub fn number(number: f64, unit: Unit) -> String {
     }
 }
 
-/// `9,999`, `12.3k`, `1.82M`.
+/// From here on a count is shown by its first three digits; below it is what `pmtop report` prints.
+const WHOLE: f64 = 100_000.0;
+
+/// `9,999`, `38,912`, `612k`, `1.82M`.
 pub fn count(number: f64) -> String {
     let size = number.abs();
-    for (limit, letter) in [(1e12, 'T'), (1e9, 'G'), (1e6, 'M'), (1e3, 'k')] {
-        if size >= limit && size >= 10_000.0 {
+    for (limit, letter) in LETTERS {
+        if size >= limit && size >= WHOLE {
             return format!("{}{letter}", three_digits(number / limit));
         }
     }
     if (size - size.round()).abs() > 0.05 { decimal(number) } else { thousands(number) }
 }
+
+/// A count in at most four columns, for places without room: `999`, `1.2k`, `39k`, `612k`, `1.8M`.
+pub fn compact(number: f64) -> String {
+    let size = number.abs();
+    for (limit, letter) in LETTERS {
+        let part = number / limit;
+        match part.abs() {
+            share if share >= 9.95 => return format!("{part:.0}{letter}"),
+            share if size >= 999.5 && share >= 0.9995 => return format!("{part:.1}{letter}"),
+            _ => {}
+        }
+    }
+    format!("{number:.0}")
+}
+
+/// Powers of a thousand and their letters.
+const LETTERS: [(f64, char); 4] = [(1e12, 'T'), (1e9, 'G'), (1e6, 'M'), (1e3, 'k')];
 
 /// Three digits that count: `1.82`, `38.9`, `612`.
 fn three_digits(number: f64) -> String {
@@ -316,7 +336,9 @@ mod tests {
     #[test]
     fn numbers_read_as_people_write_them() {
         let written: Vec<String> = [0.0, 999.0, 3020.0, 38_912.0, 612_400.0, 1_820_000.0].map(count).to_vec();
-        assert_eq!(written, ["0", "999", "3,020", "38.9k", "612k", "1.82M"]);
+        assert_eq!(written, ["0", "999", "3,020", "38,912", "612k", "1.82M"]);
+        let short: Vec<String> = [0.0, 999.0, 1_234.0, 9_960.0, 38_912.0, 612_400.0, 1_820_000.0].map(compact).to_vec();
+        assert_eq!(short, ["0", "999", "1.2k", "10k", "39k", "612k", "1.8M"]);
         assert_eq!(
             [0.971, 0.0014, 0.00001, 1.0, 0.99999].map(percent),
             ["97.1 %", "0.14 %", "<0.01 %", "100 %", "99.99 %"]

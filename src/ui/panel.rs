@@ -12,6 +12,7 @@ use crate::app::board::{dashboard, group, shared};
 use crate::app::slot::{Shown, Slot};
 use crate::app::{Geometry, State};
 use crate::dashboard::{Panel, Show};
+use crate::query::field::Field;
 use crate::query::question::Failure;
 use crate::text::display;
 use crate::ui::format::{clean_lines, left, wrap};
@@ -38,6 +39,9 @@ fn draw_border(frame: &mut Frame<'_>, area: Rect, state: &State, panel: &Panel, 
         .border_type(BorderType::Rounded)
         .border_style(border)
         .title(Line::from(Span::styled(format!(" {} ", title_of(state, panel, index)), title)));
+    if let Some(next) = next_variant(state, panel, index).filter(|_| focused && area.width >= 60) {
+        block = block.title(Line::from(Span::styled(format!(" {next} "), theme.muted)));
+    }
     if slot(state, panel, index).is_some_and(Slot::is_slow) {
         block =
             block.title(Line::from(Span::styled(format!(" {} asking ", spinner(state)), theme.busy)).right_aligned());
@@ -58,15 +62,40 @@ fn title_of(state: &State, panel: &Panel, index: usize) -> String {
     let mut title = panel.title.to_owned();
     if panel.variants.len() > 1
         && let Some(field) = group(panel, &panel_state)
-        && !title.to_lowercase().starts_with(field.name())
     {
-        title = format!("{title} by {}", field.name());
+        // A panel named after what it groups by is renamed with it; any other says it behind its name.
+        let is_plural = panel.variants.iter().any(|field| plural(*field) == title);
+        title = if is_plural { plural(field) } else { format!("{title} by {}", words(field)) };
     }
     let trail: Vec<&str> = state.trail.tabs().iter().map(|tab| dashboard(*tab).title).collect();
     if matches!(panel.show, Show::Events) && !trail.is_empty() {
         title = format!("{} › {title}", trail.join(" › "));
     }
     title
+}
+
+/// What `v` leads to.
+fn next_variant(state: &State, panel: &Panel, index: usize) -> Option<String> {
+    let at = state.board().panels.get(index)?.variant;
+    let next = panel.variants.get((at + 1) % panel.variants.len().max(1)).filter(|_| panel.variants.len() > 1)?;
+    let key = state.setup.keymap.keys(Action::Variant).first()?;
+    Some(format!("{key} by {}", words(*next)))
+}
+
+/// A field's name in a sentence.
+fn words(field: Field) -> String {
+    match field {
+        Field::Vmta => "VMTA".to_owned(),
+        Field::SourceIp => "source IP".to_owned(),
+        field => field.name().replace('-', " "),
+    }
+}
+
+/// The same for many, at the beginning of a title.
+fn plural(field: Field) -> String {
+    let words = words(field);
+    let mut letters = words.chars();
+    letters.next().map_or_else(String::new, |first| format!("{}{}s", first.to_ascii_uppercase(), letters.as_str()))
 }
 
 /// The slot of a panel's main answer.
@@ -207,13 +236,21 @@ pub(super) fn draw_welcome(frame: &mut Frame<'_>, area: Rect, state: &State) {
         lines.push((format!("{} taking in {total} files, {done} done · 7 shows them", spinner(state)), theme.busy));
     }
     match (&state.setup.owner, state.setup.inboxes.as_slice()) {
-        (_, []) => lines.push(("No inbox is watched; pmtop --inbox DIR watches one".to_owned(), theme.text)),
+        (_, []) => {
+            lines.push((
+                "No inbox is watched. To watch the folder PowerMTA writes its files to, start".to_owned(),
+                theme.text,
+            ));
+            lines.push(("  pmtop --inbox /var/log/pmta".to_owned(), theme.key));
+            lines.push(("or set PMTOP_INBOX, or `inbox.folders` in config.toml".to_owned(), theme.text));
+        }
         (owner, inboxes) => {
             let watcher = owner.as_ref().map_or_else(String::new, |owner| format!(" by {}", display(owner)));
             lines.push((format!("Watched{watcher}: copy PowerMTA's CSV accounting files into"), theme.text));
             for inbox in inboxes.iter().take(5) {
                 lines.push((format!("  {}", display(&inbox.display().to_string())), theme.key));
             }
+            lines.push(("A file is read once it stops growing.".to_owned(), theme.muted));
         }
     }
     lines.push((String::new(), theme.text));

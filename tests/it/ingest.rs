@@ -37,7 +37,8 @@ fn columns_in_another_order_give_the_hand_counted_numbers() {
 fn a_bad_row_is_put_aside_with_line_offset_and_reason() {
     let desk = Desk::new();
     let report = desk.ingest_path(&fixture("acct-other-order.csv"));
-    let rejects = std::fs::read_to_string(desk.catalog().layout().rejects().join(format!("file-{}.csv", report.id))).unwrap();
+    let rejects =
+        std::fs::read_to_string(desk.catalog().layout().rejects().join(format!("file-{}.csv", report.id))).unwrap();
     let mut reader = csv::Reader::from_reader(rejects.as_bytes());
     let record = reader.records().next().unwrap().unwrap();
     assert_eq!(&record[1], "6");
@@ -174,7 +175,8 @@ fn headers_in_mid_stream_short_rows_and_cut_lines_cost_what_they_must() {
 #[test]
 fn a_mixed_file_goes_row_by_row() {
     let desk = Desk::new();
-    let text = format!("{HEADER}{}{}", row("b", 1, "x@y.example"), row("t", 2, "z@y.example")) + &row("d", 3, "q@y.example");
+    let text =
+        format!("{HEADER}{}{}", row("b", 1, "x@y.example"), row("t", 2, "z@y.example")) + &row("d", 3, "q@y.example");
     let report = desk.ingest("log.csv", text);
     assert_eq!(report.role.as_deref(), Some("mixed"));
     assert_eq!(desk.count("select count(distinct event_type) from events"), 3);

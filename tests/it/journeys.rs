@@ -303,15 +303,15 @@ fn the_help_is_searched_by_typing() {
 }
 
 #[test]
-fn an_export_is_named_after_view_scope_and_time_and_tells_where_it_went() {
+fn an_export_is_named_after_its_view_and_tells_where_it_went() {
     let mut screen = Screen::answered(80, 24);
     screen.keys("3").answer().keys("f 'provider=Yahoo' enter").answer().keys("e");
     let Some(Effect::Export { question, name }) = screen.effects.pop() else { panic!("nothing is exported") };
-    assert_eq!(name, "domains-last-24h-provider-yahoo-202611241432");
+    assert_eq!(name, "domains");
     assert_eq!((question.page.limit, question.page.offset), (None, 0));
     assert!(screen.draw().contains("exporting"));
     screen.input(Input::Exported(Ok(format!("/home/op/{name}.csv").into())));
-    assert!(screen.draw().contains("exported to /home/op/domains-last-24h"));
+    assert!(screen.draw().contains("exported to /home/op/domains.csv"));
     screen.keys("down");
     assert!(!screen.draw().contains("exported to"));
     screen.keys("e esc");

@@ -7,7 +7,6 @@ use crate::app::explorer::Explorer;
 use crate::app::notice::Notice;
 use crate::dashboard::Show;
 use crate::query::question::Page;
-use crate::query::time::iso;
 
 impl State {
     pub(in crate::app) fn pause(&mut self) -> Vec<Effect> {
@@ -31,21 +30,16 @@ impl State {
         // The file table is put in order on the screen, its order is no column of the report.
         let sort = if matches!(panel.show, Show::Files) { None } else { question.page.sort.take() };
         question.page = Page { offset: 0, limit: None, sort };
-        let name = self.export_name(panel.title);
+        let name = self.view_name(panel.title);
         self.exporting = true;
         self.notice = Some(Notice::busy(format!("exporting {name} · esc cancels")));
         vec![Effect::Export { question, name }]
     }
 
-    /// View, scope and time, in characters that any file system takes.
-    pub(in crate::app) fn export_name(&self, title: &str) -> String {
+    /// The view's part of the file name; who writes the file adds scope and time.
+    pub(in crate::app) fn view_name(&self, title: &str) -> String {
         let tab = dashboard(self.tab).title;
-        let view = if title.is_empty() || title == tab { tab.to_owned() } else { format!("{tab} {title}") };
-        let stamp: String =
-            self.now.map(iso).unwrap_or_default().chars().filter(char::is_ascii_digit).take(12).collect();
-        let mut name = slug(&format!("{view} {}", self.scope));
-        name = name.chars().take(90).collect();
-        if stamp.is_empty() { name } else { format!("{}-{stamp}", name.trim_end_matches('-')) }
+        slug(&if title.is_empty() || title == tab { tab.to_owned() } else { format!("{tab} {title}") })
     }
 }
 
@@ -54,7 +48,6 @@ fn slug(text: &str) -> String {
     for letter in text.chars() {
         match letter {
             letter if letter.is_ascii_alphanumeric() || letter == '.' => out.extend(letter.to_lowercase()),
-            '≠' => out.push_str("-not-"),
             _ if out.ends_with('-') => {}
             _ => out.push('-'),
         }

@@ -11,7 +11,7 @@ use crate::app::files::{FileRow, belongs, rows};
 use crate::app::overlay::AddFiles;
 use crate::ingest::progress::Status;
 use crate::text::display;
-use crate::ui::format::{clean_lines, count, wrap};
+use crate::ui::format::{clean_lines, count, width, wrap};
 use crate::ui::overlay::{boxed, draw_line, draw_list, middle};
 use crate::ui::show::files::{progress, status};
 use crate::ui::{cells, put};
@@ -23,11 +23,17 @@ pub(super) fn draw(frame: &mut Frame<'_>, body: Rect, state: &State, prompt: &Ad
     let theme = &state.setup.theme;
     let wide = body.width.saturating_sub(4).min(110).max(body.width.min(40));
     let added = added_lines(state, prompt, usize::from(wide.saturating_sub(4)));
-    let choices = cells(prompt.choices.len()).min(SHOWN);
+    // What became of the files matters more than which others there are.
+    let most = if added.is_empty() { SHOWN } else { SHOWN / 2 };
+    let choices = cells(prompt.choices.len()).min(most);
     let height = (5 + choices + cells(added.len())).max(8);
     let inner = boxed(frame, middle(body, wide, height), state, "Add files, folders or archives (.gz .zst .zip)");
     draw_line(frame, Rect { height: 1, ..inner }, state, "› ", &prompt.line);
-    let hint = "enter adds · tab completes · several paths with blanks between them · esc closes";
+    let hints = [
+        "enter adds · tab completes · several paths with blanks between them · esc closes",
+        "enter adds · tab completes · blanks between paths · esc closes",
+    ];
+    let hint = hints.into_iter().find(|hint| width(hint) <= usize::from(inner.width)).unwrap_or(hints[1]);
     if inner.height > 1 {
         put(frame.buffer_mut(), inner.x, inner.y + 1, hint, usize::from(inner.width), theme.muted);
     }
@@ -68,6 +74,7 @@ fn added_lines(state: &State, prompt: &AddFiles, wide: usize) -> Vec<(String, St
         for file in ours.iter().take(50) {
             let rest = match file.status {
                 Some(Status::Ingesting) => progress(file, 40),
+                _ if file.rows == 0 && is_trouble(file) => String::new(),
                 _ => format!("{} rows, {} bad", count(file.rows as f64), count(file.rejected_rows as f64)),
             };
             let style = match file.status {

@@ -18,7 +18,8 @@ use crate::dashboard::Card;
 use crate::query::question::Answer;
 use crate::query::table::{Unit, Value};
 use crate::text::display;
-use crate::ui::format::{Change, MIN_N, Worse, fit, rate, spark, value, width};
+use crate::ui::format::{Change, MIN_N, Worse, compact, fit, rate, spark, value, width};
+use crate::ui::show::cell_text;
 use crate::ui::{cells, put};
 
 /// All cards of a panel, side by side; numbers alone where there are fewer than four lines.
@@ -77,7 +78,7 @@ impl Drawn {
         };
         Self {
             title: title(card, answer),
-            number: value(cell, card.unit),
+            number: cell_text(&answer.table, 0, card.column, card.unit),
             number_style: if !cell.is_there() || thin { theme.muted } else { theme.title },
             change: change.map_or_else(String::new, |change| format!("{}{mark}", change.text)),
             change_style: style,
@@ -167,23 +168,28 @@ fn draw_card(
     put(buffer, area.x, area.y + 3, &detail, wide.saturating_sub(1), theme.muted);
 }
 
-/// The columns below the number, as many as fit.
+/// The columns below the number, all of them: in full, else by their first digits, else closer together.
 fn detail(card: &Card, answer: &Answer, room: usize) -> String {
-    let mut out = String::new();
-    for (label, column, unit) in card.detail {
-        let cell = answer.table.cell(0, column);
-        if !cell.is_there() {
-            continue;
-        }
-        let gap = if out.is_empty() { "" } else { "  " };
-        let space = if label.is_empty() { "" } else { " " };
-        let part = format!("{gap}{label}{space}{}", value(cell, *unit));
-        if width(&out) + width(&part) > room && !out.is_empty() {
-            break;
-        }
-        out.push_str(&part);
-    }
-    fit(&out, room)
+    let line = |short: bool, gap: &str, space: &str| {
+        let parts = card.detail.iter().filter_map(|(label, column, unit)| {
+            let cell = answer.table.cell(0, column);
+            let text = match cell.number() {
+                Some(number) if short && *unit == Unit::Count => compact(number),
+                _ if cell.is_there() => value(cell, *unit),
+                _ => return None,
+            };
+            let space = if label.is_empty() { "" } else { space };
+            Some(format!("{label}{space}{text}"))
+        });
+        parts.collect::<Vec<_>>().join(gap)
+    };
+    let lines = [line(false, "  ", " "), line(true, "  ", " "), line(true, " ", " "), line(true, " ", "")];
+    let last = lines.len() - 1;
+    lines
+        .into_iter()
+        .enumerate()
+        .find(|(at, text)| *at == last || width(text) <= room)
+        .map_or_else(String::new, |(_, text)| fit(&text, room))
 }
 
 /// The chosen card in full.
@@ -194,7 +200,10 @@ fn readout(card: &Card, answer: &Answer) -> String {
         (Value::Missing(reason), _) => format!("n/a: {}", display(reason)),
         (cell, Unit::Fraction) => {
             let side = |suffix: &str| answer.table.cell(0, &format!("{}_{suffix}", card.column)).number();
-            cell.number().map_or_else(String::new, |share| rate(share, side("low"), side("high"), side("of")))
+            cell.number().map_or_else(
+                || cell_text(&answer.table, 0, card.column, card.unit),
+                |share| rate(share, side("low"), side("high"), side("of")),
+            )
         }
         (cell, unit) => value(cell, unit),
     };

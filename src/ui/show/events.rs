@@ -11,9 +11,16 @@ use crate::app::{Geometry, State, View};
 use crate::event::Kind;
 use crate::query::table::{Unit, Value};
 use crate::query::time::{iso, short};
-use crate::ui::format::{bytes, left, millis, right, thousands, value};
+use crate::text::display;
+use crate::ui::format::{bytes, left, millis, right, thousands, value, width};
 use crate::ui::show::scroll;
 use crate::ui::{cells, overlay, panel, put};
+
+/// Below this width the columns before the reply are fitted to what is in them.
+const NARROW: u16 = 110;
+
+/// The letters of `23 Nov ` before the time of day.
+const DAY_LETTERS: usize = 7;
 
 /// From this width on an event in full stands beside the rows.
 const SIDE_BY_SIDE: u16 = 138;
@@ -55,7 +62,8 @@ fn draw_rows(frame: &mut Frame<'_>, area: Rect, state: &State, index: usize, geo
     let cursor = panel_state.cursor.min(total - 1);
     let view = geometry.views.get(&(state.tab, index)).copied().unwrap_or_default();
     let top = scroll(&view, cursor, rows, total);
-    let columns = columns(area, panel_state.column, view.left);
+    let narrow = if area.width < NARROW { Narrow::of(state, top, rows) } else { Narrow::default() };
+    let columns = columns(area, panel_state.column, view.left, &|column| narrow.width(column));
     let left_column = columns.get(1).map_or(0, |(at, ..)| *at);
     geometry.views.insert((state.tab, index), View { rows, top, left: left_column });
 
@@ -71,7 +79,11 @@ fn draw_rows(frame: &mut Frame<'_>, area: Rect, state: &State, index: usize, geo
             None if column.name == "event_time" => "▾",
             _ => "",
         };
-        put(frame.buffer_mut(), *x, area.y, &left(&format!("{}{mark}", column.title), *wide), *wide, theme.muted);
+        let title = match &narrow.day {
+            Some(day) if column.name == "event_time" => day,
+            _ => column.title,
+        };
+        put(frame.buffer_mut(), *x, area.y, &left(&format!("{title}{mark}"), *wide), *wide, theme.muted);
     }
     for line in 0..rows {
         let row = top + line;
@@ -89,7 +101,10 @@ fn draw_rows(frame: &mut Frame<'_>, area: Rect, state: &State, index: usize, geo
         }
         for (at, column, x, wide) in &columns {
             let cell = state.explorer.cell(row, column.name).unwrap_or(&Value::Null);
-            let (text, mut style) = draw_cell(state, column.name, cell);
+            let (mut text, mut style) = draw_cell(state, column.name, cell);
+            if narrow.day.is_some() && column.name == "event_time" {
+                text = text.chars().skip(DAY_LETTERS).collect();
+            }
             if on && *at == panel_state.column {
                 style = style.patch(theme.cell);
             }
@@ -115,8 +130,49 @@ fn position(state: &State, cursor: usize) -> String {
     text
 }
 
+/// On a narrow screen the day stands once in the head line while all rows are of one, and the columns before
+/// the reply are as narrow as what is in them.
+#[derive(Debug, Default)]
+struct Narrow {
+    day: Option<String>,
+    kind: Option<usize>,
+    recipient: Option<usize>,
+}
+
+impl Narrow {
+    /// From the rows in sight.
+    fn of(state: &State, top: usize, rows: usize) -> Self {
+        let seen = |column: &'static str| (top..top + rows).filter_map(move |row| state.explorer.cell(row, column));
+        let widest = |column| seen(column).map(|cell| width(&draw_cell(state, column, cell).0)).max().unwrap_or(0);
+        let mut days = seen("event_time").filter_map(|cell| match cell {
+            Value::Time(at) | Value::Int(at) => Some(short(*at).chars().take(DAY_LETTERS - 1).collect::<String>()),
+            _ => None,
+        });
+        let day = days.next().filter(|first| days.all(|day| day == *first));
+        Self { day, kind: Some(widest("kind").max(5)), recipient: Some(widest("recipient").clamp(10, 24)) }
+    }
+
+    fn width(&self, column: &EventColumn) -> usize {
+        let own = usize::from(column.width);
+        match column.name {
+            "event_time" if self.day.is_some() => own - DAY_LETTERS,
+            "kind" => self.kind.unwrap_or(own).min(own),
+            "recipient" => self.recipient.unwrap_or(own),
+            _ => own,
+        }
+    }
+}
+
+/// A column's width in terminal columns.
+type Width<'a> = &'a dyn Fn(&EventColumn) -> usize;
+
 /// Which columns are in sight: the time always, then a window that the cursor is in.
-fn columns(area: Rect, cursor: usize, first: usize) -> Vec<(usize, &'static EventColumn, u16, usize)> {
+fn columns(
+    area: Rect,
+    cursor: usize,
+    first: usize,
+    width_of: Width<'_>,
+) -> Vec<(usize, &'static EventColumn, u16, usize)> {
     let room = usize::from(area.width.saturating_sub(2));
     let Some(time) = EVENT_COLUMNS.first() else { return Vec::new() };
     let mut first = first.max(1);
@@ -124,13 +180,13 @@ fn columns(area: Rect, cursor: usize, first: usize) -> Vec<(usize, &'static Even
         first = cursor;
     }
     loop {
-        let mut shown = vec![(0, time, area.x + 1, usize::from(time.width).min(room))];
-        let mut used = usize::from(time.width) + 1;
+        let mut shown = vec![(0, time, area.x + 1, width_of(time).min(room))];
+        let mut used = width_of(time) + 1;
         for (at, column) in EVENT_COLUMNS.iter().enumerate().skip(first) {
-            let mut wide = usize::from(column.width);
+            let mut wide = width_of(column);
             if used + wide > room {
                 wide = room.saturating_sub(used);
-                if wide < 6.min(usize::from(column.width)) {
+                if wide < 6.min(width_of(column)) {
                     break;
                 }
             }
@@ -139,7 +195,7 @@ fn columns(area: Rect, cursor: usize, first: usize) -> Vec<(usize, &'static Even
         }
         // The cursor's column must be there, and whole unless it is alone.
         let seen = shown.iter().find(|(at, ..)| *at == cursor);
-        let whole = seen.is_some_and(|(_, column, _, wide)| *wide >= usize::from(column.width).min(20));
+        let whole = seen.is_some_and(|(_, column, _, wide)| *wide >= width_of(column).min(20));
         if cursor == 0 || whole || first >= cursor {
             return shown;
         }
@@ -169,6 +225,10 @@ fn draw_cell(state: &State, column: &str, cell: &Value) -> (String, Style) {
             (millis(cell.number().unwrap_or_default()), theme.text)
         }
         ("size_bytes", cell) if cell.number().is_some() => (bytes(cell.number().unwrap_or_default()), theme.text),
+        // Every reply begins with it; the event in full shows it.
+        ("dsn_diag", Value::Text(reply)) => {
+            (display(reply.strip_prefix("smtp;").unwrap_or(reply)).into_owned(), theme.text)
+        }
         (_, Value::Int(number)) => (number.to_string(), theme.text),
         _ => (value(cell, Unit::Text), theme.text),
     }
@@ -205,7 +265,7 @@ mod tests {
     fn the_column_under_the_cursor_is_in_sight() {
         let area = Rect::new(0, 0, 80, 10);
         for cursor in 0..EVENT_COLUMNS.len() {
-            let shown = columns(area, cursor, 1);
+            let shown = columns(area, cursor, 1, &|column| usize::from(column.width));
             assert!(shown.iter().any(|(at, ..)| *at == cursor), "{cursor}");
             assert!(shown.iter().all(|(_, _, x, wide)| usize::from(*x) + wide <= 80));
         }

@@ -58,14 +58,15 @@ pub(crate) fn draw(
 
 fn keep(area: Rect, files: &[&FileRow]) -> Vec<(usize, &'static FileColumn, usize)> {
     let room = usize::from(area.width.saturating_sub(2));
+    let busy = files.iter().any(|file| file.status == Some(Status::Ingesting));
     let mut kept: Vec<(usize, &FileColumn, usize)> = FILE_COLUMNS
         .iter()
         .enumerate()
+        .filter(|(_, column)| busy || column.name != "progress")
         .map(|(at, column)| {
             let widest = files.iter().map(|file| width(&cell_text(file, column.name))).max().unwrap_or(0);
             let least = match column.name {
-                "progress" if files.iter().any(|file| file.status == Some(Status::Ingesting)) => 30,
-                "progress" => 8,
+                "progress" => 30,
                 "status" => 13,
                 _ => 0,
             };

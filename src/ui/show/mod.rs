@@ -7,6 +7,23 @@ pub(super) mod table;
 pub(super) mod trend;
 
 use crate::app::View;
+use crate::query::table::{Table, Unit, Value};
+use crate::ui::format::value;
+
+/// A cell; a rate over nothing says what there was nothing of where that is worth knowing.
+fn cell_text(table: &Table, row: usize, column: &str, unit: Unit) -> String {
+    let cell = table.cell(row, column);
+    let number = |column: &str| table.cell(row, column).number().unwrap_or(-1.0);
+    // Mail was delivered, and none of it to a provider that reports complaints.
+    if column == "complaint_rate"
+        && *cell == Value::Null
+        && number("complaint_rate_of") == 0.0
+        && number("delivered") > 0.0
+    {
+        return "no FBL".to_owned();
+    }
+    value(cell, unit)
+}
 
 /// The first row to show, so that the cursor is in sight and the table moves as little as it can.
 fn scroll(view: &View, cursor: usize, rows: usize, total: usize) -> usize {
@@ -26,6 +43,16 @@ fn scroll(view: &View, cursor: usize, rows: usize, total: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_complaint_rate_of_mail_without_feedback_loop_says_so() {
+        let mut table =
+            Table::with_heads(["delivered", "complaint_rate", "complaint_rate_of"].map(|name| (name, Unit::Count)));
+        table.rows.push(vec![Value::Int(7), Value::Null, Value::Int(0)]);
+        table.rows.push(vec![Value::Int(0), Value::Null, Value::Int(0)]);
+        assert_eq!(cell_text(&table, 0, "complaint_rate", Unit::Fraction), "no FBL");
+        assert_eq!(cell_text(&table, 1, "complaint_rate", Unit::Fraction), "–");
+    }
 
     #[test]
     fn a_table_moves_only_when_the_cursor_leaves_it() {

@@ -13,8 +13,8 @@ use crate::dashboard::{Col, Good, Panel};
 use crate::query::question::Answer;
 use crate::query::table::{Unit, Value};
 use crate::text::display;
-use crate::ui::format::{Change, MIN_N, Worse, left, rate, right, value, width};
-use crate::ui::show::scroll;
+use crate::ui::format::{Change, MIN_N, Worse, left, rate, right, thousands, value, width};
+use crate::ui::show::{cell_text, scroll};
 use crate::ui::{cells, panel, put};
 
 /// Numbers that are judged by themselves: from here on worth a look, from there on bad.
@@ -120,13 +120,18 @@ fn before_rows(answer: &Answer, key: &str) -> HashMap<String, usize> {
     (0..before.rows.len()).map(|row| (name(before.cell(row, key)), row)).collect()
 }
 
-/// The text of a grouping value; nothing there is `(none)`.
+/// The text of a grouping value; empty where the rows have none.
 fn name(cell: &Value) -> String {
     match cell {
-        Value::Null => "(none)".to_owned(),
-        Value::Text(words) if words.is_empty() => "(none)".to_owned(),
+        Value::Null => String::new(),
+        Value::Text(words) if words.is_empty() => String::new(),
         cell => value(cell, Unit::Text),
     }
+}
+
+/// What rows without a value of the grouping column are called: `(no provider)`.
+fn nameless(column: &str) -> String {
+    format!("(no {})", column.replace('_', " "))
 }
 
 fn cell(state: &State, answer: &Answer, row: usize, (column, column_name): (&Col, &str), before: &Before<'_>) -> Cell {
@@ -134,13 +139,21 @@ fn cell(state: &State, answer: &Answer, row: usize, (column, column_name): (&Col
     let table = &answer.table;
     let cell = table.cell(row, column_name);
     if column.column == "*" {
-        return Cell { text: name(cell), mark: String::new(), style: None };
+        let text = name(cell);
+        let (text, style) = if text.is_empty() { (nameless(column_name), Some(theme.muted)) } else { (text, None) };
+        return Cell { text, mark: String::new(), style };
     }
-    let text = value(cell, column.unit);
+    let text = cell_text(table, row, column_name, column.unit);
     if !cell.is_there() {
         return Cell { text, mark: String::new(), style: Some(theme.muted) };
     }
-    let thin = table.cell(row, &format!("{column_name}_of")).number().is_some_and(|of| of < MIN_N);
+    // A percentile of a handful is one message's bad luck.
+    let of = if column_name.starts_with("latency_") && column.unit != Unit::Count {
+        table.cell(row, "latency_n").number()
+    } else {
+        table.cell(row, &format!("{column_name}_of")).number()
+    };
+    let thin = of.is_some_and(|of| of < MIN_N);
     let few = column.unit == Unit::Count && cell.number().is_some_and(|number| number < FEW);
     let mut level = Worse::No;
     let mut mark = String::new();
@@ -159,6 +172,9 @@ fn cell(state: &State, answer: &Answer, row: usize, (column, column_name): (&Col
     {
         level = if number >= *bad { Worse::Clearly } else { Worse::Slightly };
         mark = if number >= *bad { "!" } else { "▲" }.to_owned();
+        if thin {
+            mark.clear();
+        }
     }
     let style = match level {
         _ if thin => Some(theme.muted),
@@ -275,6 +291,11 @@ fn draw_grid(
 fn readout(answer: &Answer, row: usize, columns: &[Col], names: &[String], at: usize) -> Option<String> {
     let table = &answer.table;
     let position = format!("{}/{}{}", row + 1, table.rows.len(), if table.more { "+" } else { "" });
+    if let (Some("*"), Some(column)) = (columns.get(at).map(|column| column.column), names.get(at))
+        && name(table.cell(row, column)).is_empty()
+    {
+        return Some(format!("{position} · rows that name no {}", column.replace('_', " ")));
+    }
     let at = match columns.get(at) {
         Some(column) if column.column == "*" => columns
             .iter()
@@ -289,8 +310,15 @@ fn readout(answer: &Answer, row: usize, columns: &[Col], names: &[String], at: u
         (Value::Missing(reason), _) => format!("n/a: {}", display(reason)),
         (cell, Unit::Fraction) => {
             let side = |suffix: &str| table.cell(row, &format!("{name}_{suffix}")).number();
-            cell.number()
-                .map_or_else(|| value(cell, column.unit), |share| rate(share, side("low"), side("high"), side("of")))
+            cell.number().map_or_else(
+                || cell_text(table, row, name, column.unit),
+                |share| rate(share, side("low"), side("high"), side("of")),
+            )
+        }
+        (cell, Unit::Millis) => {
+            let of = table.cell(row, "latency_n").number().filter(|_| name.starts_with("latency_"));
+            let of = of.map_or_else(String::new, |of| format!(" of {}", thousands(of)));
+            format!("{}{of}", value(cell, column.unit))
         }
         (cell, unit) => value(cell, unit),
     };

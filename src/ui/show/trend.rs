@@ -1,5 +1,6 @@
-//! Lines over time: braille dots on a linear scale from zero, the unit on the left, UTC below, each
-//! line named at its end, gaps where nothing is known.
+//! Lines over time: braille dots, the unit on the left, UTC below, each line named at its end, gaps where
+//! nothing is known. Counts stand on a linear scale from zero, latencies on a logarithmic one: seconds
+//! in the day and hours in the night must both be readable.
 
 use std::fmt::Write as _;
 
@@ -13,7 +14,7 @@ use crate::dashboard::Line;
 use crate::query::question::Answer;
 use crate::query::table::{Unit, Value};
 use crate::query::time::{DAY, HOUR, MINUTE, Micros, axis, floor, short};
-use crate::ui::format::{left, number, right, width};
+use crate::ui::format::{compact, left, number, right, width};
 use crate::ui::{cells, panel, put};
 
 /// The column with the beginning of each bucket.
@@ -40,10 +41,27 @@ const STEPS: &[Micros] = &[
     365 * DAY,
 ];
 
-/// Round values of a latency axis, in milliseconds.
-const ROUND_MILLIS: &[f64] = &[
-    1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1e3, 2e3, 5e3, 10e3, 20e3, 30e3, 60e3, 120e3, 300e3, 600e3,
-    1_200e3, 1_800e3, 3_600e3, 7_200e3, 14_400e3, 21_600e3, 43_200e3, 86_400e3, 172_800e3, 432_000e3, 864_000e3,
+/// Values that a latency axis is labelled with, in milliseconds: each some three times the one before.
+const DECADES: &[f64] = &[
+    10.0,
+    30.0,
+    100.0,
+    300.0,
+    1e3,
+    3e3,
+    10e3,
+    30e3,
+    60e3,
+    300e3,
+    600e3,
+    1_800e3,
+    3_600e3,
+    10_800e3,
+    36_000e3,
+    86_400e3,
+    259_200e3,
+    864_000e3,
+    2_592_000e3,
 ];
 
 /// A line's points in time order; `None` ends a stretch.
@@ -67,16 +85,10 @@ pub(crate) fn draw(
         return None;
     }
     let (from, until) = bounds(answer, &courses)?;
-    let step = round_step(top, usize::from(area.height.saturating_sub(2)), unit);
-    let ceiling = ((top / step).ceil().max(1.0)) * step;
-    let label = |value: f64| match number(value, unit) {
-        _ if value == 0.0 => "0".to_owned(),
-        // A round number needs no digits behind the point, a round span no second unit.
-        text => {
-            text.replace(".0k", "k").replace(".00M", "M").replace(".0M", "M").replace(" 00s", "").replace(" 00m", "")
-        }
-    };
-    let margin = tick_labels(ceiling, step, &label).iter().map(|(_, text)| width(text)).max().unwrap_or(1) + 1;
+    let least = courses.iter().flatten().filter_map(|(_, number)| *number).fold(top, f64::min);
+    let scale = Scale::new(least, top, usize::from(area.height.saturating_sub(2)), unit);
+    let ticks = scale.ticks(unit);
+    let margin = ticks.iter().map(|(_, text)| width(text)).max().unwrap_or(1) + 1;
     let names = lines.iter().map(|line| width(line.label)).max().unwrap_or(0);
     let legend = if area.width >= 60 { names + 2 } else { 1 };
     let plot = Rect {
@@ -88,18 +100,18 @@ pub(crate) fn draw(
     if plot.width < 4 || plot.height < 1 {
         return None;
     }
-    draw_axes(frame, plot, state, &tick_labels(ceiling, step, &label), margin, (from, until, ceiling));
+    draw_axes(frame, plot, state, &ticks, margin, (from, until, &scale));
     let mut ends = Vec::new();
     for (at, course) in courses.iter().enumerate() {
         let style = state.setup.theme.line(at);
-        if let Some(end) = draw_line(frame.buffer_mut(), plot, course, (from, until, ceiling), style) {
+        if let Some(end) = draw_line(frame.buffer_mut(), plot, course, (from, until, &scale), style) {
             ends.push((end, lines.get(at).map_or("", |line| line.label), style));
         }
     }
     if legend > 1 {
         draw_names(frame.buffer_mut(), plot, ends, names);
     }
-    Some(readout(lines, &courses, unit))
+    Some(readout(answer, lines, &courses, unit))
 }
 
 fn course(answer: &Answer, column: &str) -> Course {
@@ -144,9 +156,6 @@ fn bucket_width(courses: &[Course]) -> Micros {
 /// A round distance between labels of the value axis.
 fn round_step(top: f64, height: usize, unit: Unit) -> f64 {
     let wanted = top / (height as f64 / 3.0).clamp(1.0, 6.0);
-    if unit == Unit::Millis {
-        return ROUND_MILLIS.iter().copied().find(|step| *step >= wanted).unwrap_or(864_000e3);
-    }
     if wanted <= 0.0 {
         return 1.0;
     }
@@ -156,20 +165,66 @@ fn round_step(top: f64, height: usize, unit: Unit) -> f64 {
     if unit == Unit::Count { step.max(1.0) } else { step }
 }
 
-fn tick_labels(ceiling: f64, step: f64, label: &dyn Fn(f64) -> String) -> Vec<(f64, String)> {
-    let mut ticks = Vec::new();
-    let mut value = 0.0;
-    while value <= ceiling * 1.001 && ticks.len() < 20 {
-        ticks.push((value, label(value)));
-        value += step;
-    }
-    ticks
+/// The value axis.
+#[derive(Debug)]
+enum Scale {
+    /// From zero to a multiple of a step.
+    Linear { ceiling: f64, step: f64 },
+    /// Between two values above zero, with the round values in between.
+    Log { floor: f64, ceiling: f64, marks: Vec<f64> },
 }
 
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to the area")]
-fn row_of(value: f64, ceiling: f64, rows: u16) -> u16 {
-    let share = (value / ceiling).clamp(0.0, 1.0);
-    ((1.0 - share) * f64::from(rows.saturating_sub(1))).round() as u16
+impl Scale {
+    /// The scale for values between two.
+    fn new(least: f64, top: f64, height: usize, unit: Unit) -> Self {
+        if unit == Unit::Millis && top > 0.0 {
+            let floor = DECADES.iter().copied().rfind(|mark| *mark <= least).unwrap_or(DECADES[0]);
+            let ceiling = DECADES.iter().copied().find(|mark| *mark >= top && *mark > floor).unwrap_or(top);
+            let marks: Vec<f64> = DECADES.iter().copied().filter(|mark| (floor..=ceiling).contains(mark)).collect();
+            // As many labels as there is room for, the upper one always.
+            let every = (marks.len() * 2).div_ceil(height.max(1)).max(1);
+            let marks = marks.into_iter().rev().step_by(every).collect();
+            return Self::Log { floor, ceiling, marks };
+        }
+        let step = round_step(top, height, unit);
+        Self::Linear { ceiling: ((top / step).ceil().max(1.0)) * step, step }
+    }
+
+    /// Where a value stands, from 0 at the bottom to 1.
+    fn share(&self, value: f64) -> f64 {
+        let share = match self {
+            Self::Linear { ceiling, .. } => value / ceiling,
+            Self::Log { floor, ceiling, .. } => (value.max(*floor) / floor).ln() / (ceiling / floor).ln(),
+        };
+        share.clamp(0.0, 1.0)
+    }
+
+    /// The labelled values.
+    fn ticks(&self, unit: Unit) -> Vec<(f64, String)> {
+        let label = |value: f64| match unit {
+            _ if value == 0.0 => "0".to_owned(),
+            // A round number needs no digits behind the point, a round span no second unit.
+            Unit::Count => compact(value).replace(".0", ""),
+            _ => number(value, unit).replace(".0s", "s").replace(" 00s", "").replace(" 00m", "").replace(" 00h", ""),
+        };
+        match self {
+            Self::Linear { ceiling, step } => {
+                let mut ticks = Vec::new();
+                let mut value = 0.0;
+                while value <= ceiling * 1.001 && ticks.len() < 20 {
+                    ticks.push((value, label(value)));
+                    value += step;
+                }
+                ticks
+            }
+            Self::Log { marks, .. } => marks.iter().map(|mark| (*mark, label(*mark))).collect(),
+        }
+    }
+
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to the area")]
+    fn row(&self, value: f64, rows: u16) -> u16 {
+        ((1.0 - self.share(value)) * f64::from(rows.saturating_sub(1))).round() as u16
+    }
 }
 
 fn draw_axes(
@@ -178,7 +233,7 @@ fn draw_axes(
     state: &State,
     ticks: &[(f64, String)],
     margin: usize,
-    (from, until, ceiling): (Micros, Micros, f64),
+    (from, until, scale): (Micros, Micros, &Scale),
 ) {
     let theme = &state.setup.theme;
     let buffer = frame.buffer_mut();
@@ -187,7 +242,7 @@ fn draw_axes(
         put(buffer, line, y, "│", 1, theme.border);
     }
     for (value, text) in ticks {
-        let y = plot.y + row_of(*value, ceiling, plot.height);
+        let y = plot.y + scale.row(*value, plot.height);
         put(buffer, line.saturating_sub(cells(margin)), y, &right(text, margin), margin, theme.muted);
         put(buffer, line, y, "┤", 1, theme.border);
     }
@@ -238,7 +293,7 @@ fn draw_line(
     buffer: &mut Buffer,
     plot: Rect,
     course: &Course,
-    (from, until, ceiling): (Micros, Micros, f64),
+    (from, until, scale): (Micros, Micros, &Scale),
     style: Style,
 ) -> Option<u16> {
     let (dots_x, dots_y) = (i32::from(plot.width) * 2, i32::from(plot.height) * 4);
@@ -252,7 +307,7 @@ fn draw_line(
         #[expect(clippy::cast_possible_truncation, reason = "clamped to the area")]
         let place = |share: f64, dots: i32| (share.clamp(0.0, 1.0) * f64::from(dots - 1)).round() as i32;
         let x = place((at - from) as f64 / (until - from) as f64, dots_x);
-        let y = place(1.0 - number / ceiling, dots_y);
+        let y = place(1.0 - scale.share(*number), dots_y);
         match last {
             Some((before, from_x, from_y)) if at - before <= gap => {
                 stroke(buffer, plot, (from_x, from_y), (x, y), style)
@@ -262,7 +317,7 @@ fn draw_line(
         last = Some((*at, x, y));
     }
     let end = course.iter().rev().find_map(|(_, number)| *number)?;
-    Some(plot.y + row_of(end, ceiling, plot.height))
+    Some(plot.y + scale.row(end, plot.height))
 }
 
 /// A straight line between two dots.
@@ -302,12 +357,16 @@ fn draw_names(buffer: &mut Buffer, plot: Rect, mut ends: Vec<(u16, &str, Style)>
     }
 }
 
-fn readout(lines: &[Line], courses: &[Course], unit: Unit) -> String {
+fn readout(answer: &Answer, lines: &[Line], courses: &[Course], unit: Unit) -> String {
     let newest = courses.iter().flatten().filter(|(_, number)| number.is_some()).map(|(at, _)| *at).max();
     let mut out = newest.map_or_else(String::new, short);
     for (line, course) in lines.iter().zip(courses) {
         let last = course.iter().rev().find(|(at, _)| Some(*at) == newest).and_then(|(_, number)| *number);
-        let text = last.map_or_else(|| "–".to_owned(), |last| number(last, unit));
+        let text = match (last, answer.table.cell(0, line.column)) {
+            (Some(last), _) => number(last, unit),
+            (None, Value::Missing(_)) => "n/a".to_owned(),
+            (None, _) => "–".to_owned(),
+        };
         write!(out, " · {} {text}", line.label).ok();
     }
     out
@@ -318,9 +377,16 @@ mod tests {
     use super::*;
 
     #[test]
+    fn seconds_and_hours_are_apart_on_a_latency_axis() {
+        let scale = Scale::new(900.0, 33_000e3, 15, Unit::Millis);
+        let labels: Vec<String> = scale.ticks(Unit::Millis).into_iter().map(|(_, label)| label).collect();
+        assert_eq!((labels.first().map(String::as_str), labels.last().map(String::as_str)), (Some("10h"), Some("1s")));
+        assert!(scale.row(1e3, 15) > scale.row(60e3, 15) && scale.row(60e3, 15) > scale.row(3_600e3, 15));
+    }
+
+    #[test]
     fn axes_have_round_steps() {
         assert!((round_step(43_000.0, 12, Unit::Count) - 20_000.0).abs() < 1.0);
-        assert!((round_step(1_084_000.0, 12, Unit::Millis) - 300e3).abs() < 1.0);
         assert_eq!(time_step(0, DAY, 60), 4 * HOUR);
     }
 }

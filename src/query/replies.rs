@@ -1,0 +1,103 @@
+//! What the other side says: replies that are no success, grouped by the words that stay the same.
+
+use std::collections::HashMap;
+
+use arrow::array::AsArray;
+use arrow::datatypes::{Int64Type, TimestampMicrosecondType};
+use datafusion::error::Result;
+use datafusion::functions_aggregate::expr_fn::{count, max, min};
+use datafusion::logical_expr::lit;
+use datafusion::prelude::col;
+
+use super::raw::{Raw, Resolved, column, text_column, value};
+use crate::catalog::Snapshot;
+use crate::event::{Kind, Micros};
+
+/// What stands in a template for what differs from message to message.
+const PLACEHOLDERS: [&str; 6] = ["<address>", "<ip>", "<host>", "<id>", "<date>", "<n>"];
+
+/// Replies that say the same.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ReplyGroup {
+    /// The words, with placeholders.
+    pub template: String,
+    /// Its reply class; may be empty.
+    pub class: String,
+    /// Who said it.
+    pub provider: String,
+    /// Rows.
+    pub n: i64,
+    /// First seen.
+    pub first: Option<Micros>,
+    /// Last seen.
+    pub last: Option<Micros>,
+    /// One of them, verbatim.
+    pub example: String,
+}
+
+impl ReplyGroup {
+    /// A filter value that finds the rows of the group.
+    pub fn pattern(&self) -> String {
+        PLACEHOLDERS
+            .iter()
+            .fold(format!("*{}*", self.template), |pattern, placeholder| pattern.replace(placeholder, "*"))
+    }
+}
+
+impl Raw {
+    /// The replies of a scope, grouped; in no order.
+    pub async fn replies(&self, snapshot: &Snapshot, resolved: &Resolved) -> Result<Vec<ReplyGroup>> {
+        let kinds = [Kind::Bounced, Kind::Deferred, Kind::QueueError, Kind::RemoteBounce];
+        let kinds = kinds.iter().map(|kind| lit(kind.as_str())).collect();
+        let frame = self
+            .rows(snapshot, resolved, |segment| resolved.holds(segment))?
+            .filter(col("dsn_diag").is_not_null().and(col("kind").in_list(kinds, false)))?
+            .aggregate(
+                vec![col("dsn_diag"), col("reply_class"), col("provider")],
+                vec![
+                    count(lit(1)).alias("n"),
+                    min(col("event_time")).alias("first"),
+                    max(col("event_time")).alias("last"),
+                ],
+            )?;
+        let mut groups: HashMap<(String, String, String), ReplyGroup> = HashMap::new();
+        for batch in frame.collect().await? {
+            let diag = text_column(&batch, "dsn_diag")?;
+            let (class, provider) = (text_column(&batch, "reply_class")?, text_column(&batch, "provider")?);
+            let n = column(&batch, "n")?.as_primitive::<Int64Type>();
+            let first = column(&batch, "first")?.as_primitive::<TimestampMicrosecondType>();
+            let last = column(&batch, "last")?.as_primitive::<TimestampMicrosecondType>();
+            for row in 0..batch.num_rows() {
+                let text = value(&diag, row);
+                let (class, provider) = (value(&class, row).to_owned(), value(&provider, row).to_owned());
+                let key = (crate::reply::template(text), class, provider);
+                let group = groups.entry(key).or_default();
+                group.n += n.value(row);
+                group.first = group.first.map_or(Some(first.value(row)), |known| Some(known.min(first.value(row))));
+                group.last = group.last.max(Some(last.value(row)));
+                if group.example.is_empty() || text < group.example.as_str() {
+                    text.clone_into(&mut group.example);
+                }
+            }
+        }
+        let named = |((template, class, provider), group)| ReplyGroup { template, class, provider, ..group };
+        Ok(groups.into_iter().map(named).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_pattern_of_a_group_finds_its_replies() {
+        use crate::text::wildcard;
+        let text = "smtp;421 4.7.28 [192.0.2.1] Our system has detected an unusual rate";
+        let group = ReplyGroup { template: crate::reply::template(text), ..ReplyGroup::default() };
+        assert!(
+            wildcard(group.pattern().to_lowercase().as_bytes(), text.to_lowercase().as_bytes()),
+            "{}",
+            group.pattern()
+        );
+    }
+}
