@@ -38,7 +38,7 @@ def logs(given, work, *flags):
         subprocess.run(
             [given.generate.absolute(), "--dir", target, "--truth", work / "truth.json", "--days", str(given.days),
              "--messages", str(given.messages), "--seed", "1", *flags],
-            check=True, stdout=subprocess.DEVNULL)
+            check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     return target
 
 

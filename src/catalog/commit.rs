@@ -2,24 +2,22 @@
 //! and rollups get into place, and one transaction says so. Also what undoes the traces of a crash.
 
 use std::collections::{HashMap, HashSet};
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use arrow::array::{Array, AsArray, BooleanArray, RecordBatch, UInt64Array};
-use arrow::compute::{cast, filter, filter_record_batch};
-use arrow::datatypes::{DataType, Int64Type, TimestampMicrosecondType, UInt64Type};
-use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::{ParquetRecordBatchReaderBuilder, RowSelection};
+use arrow::array::{AsArray, BooleanArray, RecordBatch, UInt64Array};
+use arrow::compute::{filter, filter_record_batch};
+use arrow::datatypes::UInt64Type;
 
 use super::control::{Change, Control, FileDone, FileRow, RollupFile, Segment};
+use super::keys::{Files, open, read_keys, read_rows};
 use super::layout::{self, Layout};
 use super::locks::Lock;
-use super::merge::{FillMask, KEY_COLUMN_NAMES, KEY_COLUMNS, KeyRow, Shadow, solve};
+use super::merge::{KeyRow, Shadow, solve};
 use super::write::{SegmentWriter, Staged};
 use super::{Catalog, Error, Result, rollup};
-use crate::event::schema::timestamp;
-use crate::event::{Micros, RecordType, Role};
+use crate::event::{Micros, RecordType};
 
 /// A file that is ready to become visible.
 #[derive(Debug)]
@@ -222,7 +220,7 @@ fn find_moves(catalog: &Catalog, sources: &[Source], file_id: i64, done: &FileDo
     order.sort_unstable();
     for index in order {
         let rows = &candidates[&index];
-        for (row, key) in rows.iter().zip(read_rows(&sources[index], rows, &mut files)?) {
+        for (row, key) in rows.iter().zip(read_rows(&sources[index].path, &sources[index].segment, rows, &mut files)?) {
             buckets.entry(key.core).or_default().push((index, *row, key));
         }
     }
@@ -255,110 +253,6 @@ fn may_share(a: &Segment, b: &Segment) -> bool {
         _ => false,
     };
     times && (types || (status(a) && status(b)))
-}
-
-/// The files of a merge: index, SHA-256 and what each fills.
-struct Files<'a> {
-    catalog: &'a Catalog,
-    index: HashMap<i64, usize>,
-    sha: Vec<String>,
-    filled: Vec<[FillMask; 8]>,
-}
-
-impl<'a> Files<'a> {
-    fn new(catalog: &'a Catalog, file_id: i64, done: &FileDone) -> Self {
-        Self {
-            catalog,
-            index: HashMap::from([(file_id, 0)]),
-            sha: vec![done.sha256.clone()],
-            filled: vec![done.filled],
-        }
-    }
-
-    fn index(&mut self, file_id: i64) -> Result<usize> {
-        if let Some(index) = self.index.get(&file_id) {
-            return Ok(*index);
-        }
-        let (sha, filled) = self.catalog.control(|control| control.file_keys(file_id))?;
-        let index = self.sha.len();
-        self.sha.push(sha);
-        self.filled.push(filled);
-        self.index.insert(file_id, index);
-        Ok(index)
-    }
-}
-
-fn open(path: &Path) -> Result<ParquetRecordBatchReaderBuilder<File>> {
-    let file = File::open(path).map_err(|source| Error::Disk { path: path.to_owned(), source })?;
-    Ok(ParquetRecordBatchReaderBuilder::try_new(file)?)
-}
-
-fn read_keys(path: &Path) -> Result<Vec<u64>> {
-    let mut keys = Vec::new();
-    for batch in open(path)?.with_batch_size(1 << 16).build()? {
-        keys.extend_from_slice(batch?.column(0).as_primitive::<UInt64Type>().values());
-    }
-    Ok(keys)
-}
-
-/// The key columns of some rows of a segment, in their order.
-fn read_rows(source: &Source, rows: &[usize], files: &mut Files<'_>) -> Result<Vec<KeyRow>> {
-    let file = files.index(source.segment.file_id)?;
-    let filled = files.filled[file];
-    let builder = open(&source.path)?;
-    let schema = builder.parquet_schema().clone();
-    let wanted = ["kind", "event_time", "recipient", "record_type", "event_type", "row_number"];
-    let names: Vec<&str> = wanted.into_iter().chain(KEY_COLUMN_NAMES).collect();
-    let mask = ProjectionMask::columns(&schema, names.iter().copied());
-    let total = usize::try_from(source.segment.rows).unwrap_or_default();
-    let selection = RowSelection::from_consecutive_ranges(rows.iter().map(|row| *row..row + 1), total);
-    let reader = builder.with_projection(mask).with_row_selection(selection).with_batch_size(8192).build()?;
-    let mut out = Vec::with_capacity(rows.len());
-    for batch in reader {
-        let batch = batch?;
-        let text = |name: &str| -> Result<arrow::array::ArrayRef> {
-            let column = batch.column_by_name(name).ok_or_else(|| missing(name))?;
-            Ok(cast(column, &DataType::Utf8)?)
-        };
-        let times = cast(batch.column_by_name("event_time").ok_or_else(|| missing("event_time"))?, &timestamp())?;
-        let times = times.as_primitive::<TimestampMicrosecondType>();
-        let numbers = batch
-            .column_by_name("row_number")
-            .ok_or_else(|| missing("row_number"))?
-            .as_primitive::<Int64Type>()
-            .clone();
-        let (kinds, recipients, records, roles) =
-            (text("kind")?, text("recipient")?, text("record_type")?, text("event_type")?);
-        let keys = KEY_COLUMN_NAMES.iter().map(|name| text(name)).collect::<Result<Vec<_>>>()?;
-        let queue = text("queue")?;
-        for row in 0..batch.num_rows() {
-            let cell = |column: &arrow::array::ArrayRef| {
-                let column = column.as_string::<i32>();
-                if column.is_null(row) { String::new() } else { column.value(row).to_owned() }
-            };
-            let record = RecordType::parse(&cell(&records)).unwrap_or(RecordType::D);
-            let kind = cell(&kinds);
-            let who = if record == RecordType::Tq { cell(&queue) } else { cell(&recipients) };
-            let core = format!("{kind}\u{0}{}\u{0}{}", times.value(row), who.to_lowercase());
-            let mut values = [0; KEY_COLUMNS];
-            for (slot, column) in values.iter_mut().zip(&keys) {
-                *slot = xxhash_rust::xxh3::xxh3_64(cell(column).as_bytes());
-            }
-            out.push(KeyRow {
-                file,
-                filled: filled[record.index()],
-                role: Role::parse(&cell(&roles)).unwrap_or(Role::Acct),
-                row_number: numbers.value(row),
-                core: xxhash_rust::xxh3::xxh3_128(core.as_bytes()),
-                values,
-            });
-        }
-    }
-    Ok(out)
-}
-
-fn missing(column: &str) -> Error {
-    Error::Arrow(arrow::error::ArrowError::SchemaError(format!("a segment has no column `{column}`")))
 }
 
 /// Writes a segment anew: the rows that stay, and those that move in segments of their own. What moved

@@ -2,6 +2,7 @@
 
 pub mod commit;
 pub mod control;
+pub mod keys;
 pub mod layout;
 pub mod locks;
 pub mod merge;

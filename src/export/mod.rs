@@ -46,7 +46,7 @@ async fn events(
         hint: String::new(),
     };
     let snapshot = engine.snapshot()?;
-    let resolved = engine.resolve(&question.scope, engine.now(&snapshot)?)?;
+    let resolved = engine.resolve(&snapshot, &question.scope, engine.now(&snapshot)?)?;
     let page = &question.page;
     let mut batches = engine
         .raw()

@@ -148,8 +148,8 @@ impl Engine {
     }
 
     /// A scope resolved against what is visible.
-    pub fn resolve(&self, scope: &Scope, now: Option<Micros>) -> Result<Resolved, Failure> {
-        Resolved::new(&self.catalog, scope, now).map_err(Failure::from_catalog)
+    pub fn resolve(&self, snapshot: &Snapshot, scope: &Scope, now: Option<Micros>) -> Result<Resolved, Failure> {
+        Resolved::new(&self.catalog, snapshot, scope, now).map_err(Failure::from_catalog)
     }
 
     /// The record types that were logged on the days of a scope, as bits.
@@ -241,7 +241,7 @@ impl Engine {
                 CellQuery { scope: &scope, from, until: None, group: Some(field), bucket: None, roles: ALL_ROLES };
             return self.cells.values(&snapshot, &query, text, most).map_err(Failure::from_catalog);
         }
-        let resolved = self.resolve(&scope, None)?.between(from, None);
+        let resolved = self.resolve(&snapshot, &scope, None)?.between(from, None);
         self.raw.values(&snapshot, &resolved, field, text, most).await.map_err(Failure::from_engine)
     }
 

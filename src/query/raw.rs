@@ -23,11 +23,12 @@ use super::measures::{Counts, Measure, Outcome};
 use super::question::Sort;
 use super::scope::{Conditions, Scope};
 use crate::catalog::control::Segment;
+use crate::catalog::keys::standing_copies;
 use crate::catalog::rollup::log_gamma;
 use crate::catalog::table::SegmentTable;
 use crate::catalog::{Catalog, Snapshot};
 use crate::event::bounce::ReplyClass;
-use crate::event::schema::timestamp;
+use crate::event::schema::{QUERIED, timestamp};
 use crate::event::{Kind, Micros, RecordType, Role};
 
 /// A scope made ready: its bounds resolved, its files and roles looked up.
@@ -43,6 +44,8 @@ pub struct Resolved {
     pub roles: u8,
     /// Files that pass; `None`: all.
     pub files: Option<Vec<i64>>,
+    /// Copies that count because the file with their event does not pass.
+    standing: Arc<Vec<RecordBatch>>,
 }
 
 /// All roles.
@@ -50,7 +53,12 @@ pub const ALL_ROLES: u8 = 0b1_1111;
 
 impl Resolved {
     /// Resolves a scope against the catalog.
-    pub fn new(catalog: &Catalog, scope: &Scope, now: Option<Micros>) -> crate::catalog::Result<Self> {
+    pub fn new(
+        catalog: &Catalog,
+        snapshot: &Snapshot,
+        scope: &Scope,
+        now: Option<Micros>,
+    ) -> crate::catalog::Result<Self> {
         let (from, until) = scope.time.resolve(now);
         let types = scope.conditions(Field::Type);
         let roles =
@@ -68,7 +76,16 @@ impl Resolved {
                     .collect(),
             )
         };
-        Ok(Self { scope: scope.clone(), from, until, roles, files })
+        let mut resolved = Self { scope: scope.clone(), from, until, roles, files, standing: Arc::default() };
+        if resolved.files.as_ref().is_some_and(|files| files.len() > 1) {
+            let chosen: Vec<&Segment> = snapshot
+                .segments
+                .iter()
+                .filter(|segment| resolved.admits(segment) && resolved.overlaps(segment))
+                .collect();
+            resolved.standing = Arc::new(standing_copies(catalog, &chosen)?);
+        }
+        Ok(resolved)
     }
 
     /// The same filters over other bounds.
@@ -85,7 +102,9 @@ impl Resolved {
         }
         match &self.files {
             None => segment.shadow & self.roles == 0,
-            Some(files) => files.contains(&segment.file_id),
+            // Nothing merges within one file; of several, the copies that count stand apart.
+            Some(files) if files.len() == 1 => files.contains(&segment.file_id),
+            Some(files) => files.contains(&segment.file_id) && segment.shadow == 0,
         }
     }
 
@@ -208,7 +227,11 @@ impl Raw {
         keep: impl Fn(&Segment) -> bool,
     ) -> DataFusionResult<DataFrame> {
         let table = SegmentTable::new(snapshot, |segment| resolved.overlaps(segment) && keep(segment));
-        let frame = self.context.read_table(Arc::new(table))?;
+        let mut frame = self.context.read_table(Arc::new(table))?;
+        if !resolved.standing.is_empty() {
+            let batches = resolved.standing.iter().map(as_queried).collect::<DataFusionResult<Vec<_>>>()?;
+            frame = frame.union(self.context.read_batches(batches)?)?;
+        }
         match resolved.predicate() {
             Some(predicate) => frame.filter(predicate),
             None => Ok(frame),
@@ -442,6 +465,16 @@ impl Raw {
         }
         Ok(out)
     }
+}
+
+/// A batch with the column types that queries read.
+fn as_queried(batch: &RecordBatch) -> DataFusionResult<RecordBatch> {
+    let columns = QUERIED
+        .fields()
+        .iter()
+        .map(|field| Ok(cast(column(batch, field.name())?, field.data_type())?))
+        .collect::<DataFusionResult<Vec<_>>>()?;
+    Ok(RecordBatch::try_new(Arc::clone(&QUERIED), columns)?)
 }
 
 fn group_expr(group: Option<Field>) -> Expr {

@@ -38,7 +38,10 @@ impl Scope {
     pub fn new(time: TimeRange, filters: impl IntoIterator<Item = Filter>) -> Self {
         let mut scope = Self { time, filters: Vec::new() };
         for filter in filters {
-            scope.add(filter);
+            // A value and its exclusion may both be asked for; then nothing passes.
+            if !scope.filters.contains(&filter) {
+                scope.filters.push(filter);
+            }
         }
         scope
     }

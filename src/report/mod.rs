@@ -108,7 +108,7 @@ impl Asked<'_> {
 
     /// One row: the scope's bounds and every metric.
     async fn totals(&self, scope: &Scope) -> Result<Table, Failure> {
-        let resolved = self.engine.resolve(scope, self.now)?;
+        let resolved = self.engine.resolve(self.snapshot, scope, self.now)?;
         let context = self.context(&resolved, None)?;
         let needs = Needs { latency: true, deferred: true };
         let counts =
@@ -131,7 +131,7 @@ impl Asked<'_> {
     }
 
     async fn operations(&self, scope: &Scope, by: Option<Field>, bucket: Option<Bucket>) -> Result<Table, Failure> {
-        let resolved = self.engine.resolve(scope, self.now)?;
+        let resolved = self.engine.resolve(self.snapshot, scope, self.now)?;
         let width = bucket.map(|bucket| self.width(bucket));
         let context = self.context(&resolved, by)?;
         let needs = Needs { latency: true, deferred: true };
@@ -169,13 +169,13 @@ impl Asked<'_> {
 
     /// Rows by one field with the deviation from the period before and the commonest trouble.
     async fn compared(&self, scope: &Scope, by: Field, order: &str) -> Result<Table, Failure> {
-        let resolved = self.engine.resolve(scope, self.now)?;
+        let resolved = self.engine.resolve(self.snapshot, scope, self.now)?;
         let context = self.context(&resolved, Some(by))?;
         let needs = Needs { latency: true, deferred: true };
         let grouped = self.grouped(&resolved, Some(by), None, needs).await?;
         let before = match scope.before(self.now) {
             Some(scope) => {
-                let resolved = self.engine.resolve(&scope, self.now)?;
+                let resolved = self.engine.resolve(self.snapshot, &scope, self.now)?;
                 self.grouped(&resolved, Some(by), None, Needs { latency: true, deferred: false }).await?
             }
             None => Grouped::new(),
@@ -210,7 +210,7 @@ impl Asked<'_> {
     }
 
     async fn risk(&self, scope: &Scope, by: Field) -> Result<Table, Failure> {
-        let resolved = self.engine.resolve(scope, self.now)?;
+        let resolved = self.engine.resolve(self.snapshot, scope, self.now)?;
         let context = self.context(&resolved, Some(by))?;
         let grouped = self.grouped(&resolved, Some(by), None, Needs { latency: false, deferred: false }).await?;
         let mut table = group_table(Some(by), false);
@@ -230,13 +230,13 @@ impl Asked<'_> {
     }
 
     async fn replies(&self, scope: &Scope) -> Result<Table, Failure> {
-        let resolved = self.engine.resolve(scope, self.now)?;
+        let resolved = self.engine.resolve(self.snapshot, scope, self.now)?;
         let groups = self.engine.raw().replies(self.snapshot, &resolved).await.map_err(Failure::from_engine)?;
         Ok(arrange(replies(groups), self.page, Some("n")))
     }
 
     async fn events(&self, scope: &Scope) -> Result<Table, Failure> {
-        let resolved = self.engine.resolve(scope, self.now)?;
+        let resolved = self.engine.resolve(self.snapshot, scope, self.now)?;
         let page = self.page;
         let limit = page.limit.map(|limit| limit + 1);
         let mut batches = self
@@ -379,7 +379,8 @@ pub fn files(files: &[FileRow]) -> Table {
 }
 
 /// Replies grouped by their template: the words stay, what differs from message to message goes.
-fn replies(groups: Vec<ReplyGroup>) -> Table {
+fn replies(mut groups: Vec<ReplyGroup>) -> Table {
+    groups.sort_by(|a, b| (&a.template, &a.class, &a.provider).cmp(&(&b.template, &b.class, &b.provider)));
     let mut table = Table::with_heads([
         ("reply", Unit::Text),
         ("n", Unit::Count),

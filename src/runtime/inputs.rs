@@ -1,32 +1,50 @@
 //! What happens outside, as [`Input`]s: keys of the terminal, signals of the system, and commits held
 //! back so that a burst of them is one refresh.
 
+use std::io;
+use std::thread;
 use std::time::{Duration, Instant};
 
-use crossterm::event::{Event, EventStream, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
-use futures::StreamExt;
+use crossterm::event::{Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
-use tokio::task::AbortHandle;
 
 use crate::app::input::Input;
 use crate::config::keys::{Key, KeyPress};
+use crate::runtime::terminal::is_gone;
 
-/// What is typed and pasted, until the terminal is gone. A task of its own reads it: the stream keeps
-/// the waker of its first poll, so polling it now and then from a loop would lose keys.
-pub(super) fn keys() -> (UnboundedReceiver<Input>, AbortHandle) {
+/// How often it is looked whether the terminal is still there.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// What is typed and pasted. A thread of its own reads it, which ends with the process: crossterm reads a
+/// closed terminal's end again and again without ever returning, and nobody else may wait for that.
+///
+/// # Errors
+/// When no thread can be started.
+pub(super) fn keys() -> io::Result<UnboundedReceiver<Input>> {
     let (keys, typed) = unbounded_channel();
-    let task = tokio::spawn(async move {
-        let mut events = EventStream::new();
-        while let Some(Ok(event)) = events.next().await {
+    thread::Builder::new().name("keys".to_owned()).spawn(move || {
+        while let Ok(event) = crossterm::event::read() {
             if let Some(input) = of_terminal(event)
                 && keys.send(input).is_err()
             {
                 return;
             }
         }
-    });
-    (typed, task.abort_handle())
+    })?;
+    Ok(typed)
+}
+
+/// Closed once the terminal is gone. A hangup mostly comes as a signal, but not to a process that the
+/// terminal does not control.
+fn terminal() -> io::Result<UnboundedReceiver<()>> {
+    let (there, gone) = unbounded_channel();
+    thread::Builder::new().name("terminal".to_owned()).spawn(move || {
+        while !is_gone() && !there.is_closed() {
+            thread::sleep(LOOK);
+        }
+    })?;
+    Ok(gone)
 }
 
 /// The input of a terminal event, if it is one to us.
@@ -83,6 +101,7 @@ pub(super) struct Signals {
     leave: Vec<Signal>,
     stop: Option<Signal>,
     go_on: Option<Signal>,
+    gone: UnboundedReceiver<()>,
 }
 
 /// SIGTSTP; the same number on Linux and on the BSDs is not a given.
@@ -92,21 +111,26 @@ const GO_ON: i32 = rustix::process::Signal::CONT.as_raw();
 
 impl Signals {
     /// Listens from now on; a signal that can't be listened to keeps its default.
-    pub(super) fn listen() -> Self {
+    ///
+    /// # Errors
+    /// When no thread can be started.
+    pub(super) fn listen() -> io::Result<Self> {
         let kinds = [SignalKind::terminate(), SignalKind::hangup(), SignalKind::interrupt(), SignalKind::quit()];
-        Self {
+        Ok(Self {
             leave: kinds.into_iter().filter_map(|kind| signal(kind).ok()).collect(),
             stop: signal(SignalKind::from_raw(STOP)).ok(),
             go_on: signal(SignalKind::from_raw(GO_ON)).ok(),
-        }
+            gone: terminal()?,
+        })
     }
 
     /// The next one.
     pub(super) async fn next(&mut self) -> Asked {
-        let Self { leave, stop, go_on } = self;
+        let Self { leave, stop, go_on, gone } = self;
         let leave = futures::future::select_all(leave.iter_mut().map(|signal| Box::pin(signal.recv())));
         tokio::select! {
             _ = leave => Asked::Leave,
+            _ = gone.recv() => Asked::Leave,
             () = received(stop) => Asked::Stop,
             () = received(go_on) => Asked::GoOn,
         }

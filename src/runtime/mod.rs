@@ -27,7 +27,7 @@ use crate::runtime::backend::Backend;
 use crate::runtime::effects::{Effects, Order};
 use crate::runtime::frames::{Frames, Haste};
 use crate::runtime::inputs::{Asked, Commits, Signals};
-use crate::runtime::terminal::Screen;
+use crate::runtime::terminal::{Screen, is_gone};
 
 /// Between two ticks while a question runs.
 const TICK: Duration = Duration::from_millis(100);
@@ -118,7 +118,11 @@ pub async fn run(backend: Arc<dyn Backend>, inputs: UnboundedReceiver<Input>, op
     // The terminal is given back before anything that may take its time.
     drop(screen);
     let_go(last).await;
-    ended
+    match ended {
+        // There is no one left to tell.
+        Err(Error::Terminal(_)) if is_gone() => Ok(()),
+        ended => ended,
+    }
 }
 
 /// Drops the backend on a thread of its own: it may wait for its threads and end a runtime of its own, which
@@ -157,19 +161,8 @@ impl Loop {
         mut inputs: UnboundedReceiver<Input>,
         mut answers: UnboundedReceiver<Input>,
     ) -> Result<(), Error> {
-        let (mut keys, reading) = inputs::keys();
-        let ended = self.turn(&mut keys, &mut inputs, &mut answers).await;
-        reading.abort();
-        ended
-    }
-
-    async fn turn(
-        &mut self,
-        keys: &mut UnboundedReceiver<Input>,
-        inputs: &mut UnboundedReceiver<Input>,
-        answers: &mut UnboundedReceiver<Input>,
-    ) -> Result<(), Error> {
-        let mut signals = Signals::listen();
+        let mut keys = inputs::keys()?;
+        let mut signals = Signals::listen()?;
         let mut inputs_open = true;
         self.frames.want(Instant::now(), Haste::Soon);
         let first = self.state.start();
@@ -202,7 +195,7 @@ impl Loop {
             }
             // Whatever else is there by now belongs to the same frame.
             tokio::task::yield_now().await;
-            for channel in [&mut *keys, &mut *answers, &mut *inputs] {
+            for channel in [&mut keys, &mut answers, &mut inputs] {
                 while let (true, Ok(input)) = (taken.len() < AT_ONCE, channel.try_recv()) {
                     taken.push(input);
                 }

@@ -1,6 +1,7 @@
 //! The terminal: taken at the start, given back on every way out — leaving, a panic, a signal, Ctrl-Z.
 
-use std::io::{self, BufWriter, Stdout, Write as _, stdout};
+use std::io::{self, BufWriter, IsTerminal as _, Stdout, Write as _, stdout};
+use std::mem::ManuallyDrop;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -8,8 +9,8 @@ use std::thread;
 use crossterm::cursor::Show;
 use crossterm::event::{DisableBracketedPaste, EnableBracketedPaste};
 use crossterm::terminal::{
-    BeginSynchronizedUpdate, EndSynchronizedUpdate, EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode,
-    enable_raw_mode,
+    BeginSynchronizedUpdate, Clear, ClearType, EndSynchronizedUpdate, EnterAlternateScreen, LeaveAlternateScreen,
+    disable_raw_mode, enable_raw_mode,
 };
 use crossterm::{execute, queue};
 use ratatui::Terminal;
@@ -26,7 +27,8 @@ static LAST_WORDS: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
 /// The terminal while it is ours.
 pub(super) struct Screen {
-    terminal: Terminal<CrosstermBackend<BufWriter<Stdout>>>,
+    // Ratatui's own clean-up panics where the terminal is gone and stderr with it; `leave` does it.
+    terminal: ManuallyDrop<Terminal<CrosstermBackend<BufWriter<Stdout>>>>,
 }
 
 impl Screen {
@@ -36,7 +38,7 @@ impl Screen {
         enter()?;
         // One write a frame: a frame is some kilobytes.
         let backend = CrosstermBackend::new(BufWriter::with_capacity(64 * 1024, stdout()));
-        let mut screen = Self { terminal: Terminal::new(backend)? };
+        let mut screen = Self { terminal: ManuallyDrop::new(Terminal::new(backend)?) };
         screen.repaint()?;
         Ok(screen)
     }
@@ -89,6 +91,11 @@ impl Drop for Screen {
     }
 }
 
+/// Whether nobody looks any more.
+pub(super) fn is_gone() -> bool {
+    !stdout().is_terminal()
+}
+
 fn enter() -> io::Result<()> {
     enable_raw_mode()?;
     TAKEN.store(true, Ordering::SeqCst);
@@ -98,8 +105,17 @@ fn enter() -> io::Result<()> {
 /// Gives the terminal back; more than once does no harm.
 fn leave() {
     if TAKEN.swap(false, Ordering::SeqCst) {
+        // Cleared first: a multiplexer that was resized meanwhile mixes up the two screens' lines.
         // The terminal may be gone (SIGHUP): nothing more can be done for it then.
-        execute!(stdout(), EndSynchronizedUpdate, DisableBracketedPaste, LeaveAlternateScreen, Show).ok();
+        execute!(
+            stdout(),
+            EndSynchronizedUpdate,
+            DisableBracketedPaste,
+            Clear(ClearType::All),
+            LeaveAlternateScreen,
+            Show
+        )
+        .ok();
         disable_raw_mode().ok();
     }
 }

@@ -48,8 +48,8 @@ fn draw_border(frame: &mut Frame<'_>, area: Rect, state: &State, panel: &Panel, 
     }
     // Without room for all panels, say where Tab leads.
     let panels = state.board().panels.len();
-    if state.geometry.compact && panels > 1 && focused {
-        let text = format!(" tab {}/{panels} ", index + 1);
+    if state.geometry.compact && panels > 1 {
+        let text = format!(" tab {}/{panels} ", state.board().focus + 1);
         block = block.title(Line::from(Span::styled(text, theme.muted)).right_aligned());
     }
     let inner = block.inner(area);

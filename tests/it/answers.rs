@@ -284,3 +284,31 @@ fn a_question_that_is_dropped_is_stopped() {
     // The engine still answers.
     assert!(desk.totals(&[])["delivered"].as_i64().unwrap() > 0);
 }
+
+#[test]
+fn a_filter_on_several_files_gives_what_a_catalog_of_those_alone_would_give() {
+    let (desk, _) = day(22, 3000);
+    let mut files: Vec<_> = std::fs::read_dir(desk.path("inbox")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    let name = |path: &std::path::Path| path.file_name().unwrap().to_string_lossy().into_owned();
+    for chosen in [&files[..2], &files[1..4], &files[..files.len() - 1]] {
+        let alone = Desk::new();
+        for file in chosen {
+            alone.ingest_path(file);
+        }
+        let filters: Vec<String> = chosen.iter().map(|path| format!("file={}", name(path))).collect();
+        let filters: Vec<&str> = filters.iter().map(String::as_str).collect();
+        let (found, expected) = (desk.totals(&filters), alone.totals(&[]));
+        for metric in ["sent", "delivered", "bounced", "deferrals", "deferred", "complaints", "rb_events", "latency"] {
+            assert_eq!(found[metric], expected[metric], "{metric} of {filters:?}");
+        }
+    }
+}
+
+#[test]
+fn a_value_and_its_exclusion_leave_nothing() {
+    let (desk, _) = day(23, 500);
+    for filters in [["domain=gmail.com", "domain!=gmail.com"], ["domain!=gmail.com", "domain=gmail.com"]] {
+        assert_eq!(desk.totals(&filters)["delivered"], 0);
+    }
+}

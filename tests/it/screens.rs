@@ -221,6 +221,8 @@ fn nothing_was_ever_taken_in() {
         let mut screen = Screen::new(width, height);
         screen.answer_with(|question| Ok(canned::empty(question)));
         insta::assert_snapshot!(format!("welcome_{width}x{height}"), screen.draw());
+        screen.state.setup.inboxes.clear();
+        insta::assert_snapshot!(format!("welcome_without_inbox_{width}x{height}"), screen.draw());
     }
 }
 

@@ -212,3 +212,26 @@ fn readout(card: &Card, answer: &Answer) -> String {
         _ => format!("{}: {now}", card.title),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dashboard::Good;
+    use crate::query::table::Table;
+
+    #[test]
+    fn every_part_of_a_number_fits_below_its_card() {
+        const PARTS: &[(&str, &str, Unit)] =
+            &[("h", "hard", Unit::Count), ("s", "soft", Unit::Count), ("b", "block", Unit::Count)];
+        let card = Card { title: "", column: "bounced", unit: Unit::Count, good: Good::Down, detail: PARTS };
+        let shown = |numbers: [i64; 3], room: usize| {
+            let mut table = Table::with_heads(["hard", "soft", "block"].map(|name| (name, Unit::Count)));
+            table.rows.push(numbers.into_iter().map(Value::Int).collect());
+            detail(&card, &Answer { table, ..Answer::default() }, room)
+        };
+        assert_eq!(shown([333, 34, 55], 20), "h 333  s 34  b 55");
+        assert_eq!(shown([20_312, 15_900, 10_980], 20), "h 20k  s 16k  b 11k");
+        assert_eq!(shown([1_203_120, 1_590_000, 1_098_000], 20), "h 1.2M s 1.6M b 1.1M");
+        assert_eq!(shown([1_203_120, 1_590_000, 1_098_000], 17), "h1.2M s1.6M b1.1M");
+    }
+}

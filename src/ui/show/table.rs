@@ -171,10 +171,8 @@ fn cell(state: &State, answer: &Answer, row: usize, (column, column_name): (&Col
         && number >= *look
     {
         level = if number >= *bad { Worse::Clearly } else { Worse::Slightly };
-        mark = if number >= *bad { "!" } else { "▲" }.to_owned();
-        if thin {
-            mark.clear();
-        }
+        let sign = if number >= *bad { "!" } else { "▲" };
+        if thin { "" } else { sign }.clone_into(&mut mark);
     }
     let style = match level {
         _ if thin => Some(theme.muted),

@@ -310,7 +310,7 @@ fn draw_line(
         let y = place(1.0 - scale.share(*number), dots_y);
         match last {
             Some((before, from_x, from_y)) if at - before <= gap => {
-                stroke(buffer, plot, (from_x, from_y), (x, y), style)
+                stroke(buffer, plot, (from_x, from_y), (x, y), style);
             }
             _ => dot(buffer, plot, x, y, style),
         }

@@ -1,0 +1,170 @@
+//! The keys of rows, read back from segments: hashes that tell which rows may be duplicates, and the key
+//! columns that decide.
+
+use std::collections::{HashMap, HashSet};
+use std::fs::File;
+use std::path::Path;
+
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Int64Type, TimestampMicrosecondType, UInt64Type};
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::{ParquetRecordBatchReaderBuilder, RowSelection};
+
+use super::control::{FileDone, Segment};
+use super::layout::Layout;
+use super::merge::{FillMask, KEY_COLUMN_NAMES, KEY_COLUMNS, KeyRow, solve};
+use super::{Catalog, Error, Result};
+use crate::event::schema::timestamp;
+use crate::event::{RecordType, Role};
+
+/// The files of a merge: index, SHA-256 and what each fills.
+pub(super) struct Files<'a> {
+    catalog: &'a Catalog,
+    index: HashMap<i64, usize>,
+    pub(super) sha: Vec<String>,
+    filled: Vec<[FillMask; 8]>,
+}
+
+impl<'a> Files<'a> {
+    pub(super) fn new(catalog: &'a Catalog, file_id: i64, done: &FileDone) -> Self {
+        Self {
+            catalog,
+            index: HashMap::from([(file_id, 0)]),
+            sha: vec![done.sha256.clone()],
+            filled: vec![done.filled],
+        }
+    }
+
+    fn index(&mut self, file_id: i64) -> Result<usize> {
+        if let Some(index) = self.index.get(&file_id) {
+            return Ok(*index);
+        }
+        let (sha, filled) = self.catalog.control(|control| control.file_keys(file_id))?;
+        let index = self.sha.len();
+        self.sha.push(sha);
+        self.filled.push(filled);
+        self.index.insert(file_id, index);
+        Ok(index)
+    }
+}
+
+pub(super) fn open(path: &Path) -> Result<ParquetRecordBatchReaderBuilder<File>> {
+    let file = File::open(path).map_err(|source| Error::Disk { path: path.to_owned(), source })?;
+    Ok(ParquetRecordBatchReaderBuilder::try_new(file)?)
+}
+
+pub(super) fn read_keys(path: &Path) -> Result<Vec<u64>> {
+    let mut keys = Vec::new();
+    for batch in open(path)?.with_batch_size(1 << 16).build()? {
+        keys.extend_from_slice(batch?.column(0).as_primitive::<UInt64Type>().values());
+    }
+    Ok(keys)
+}
+
+/// The key columns of some rows of a segment, in their order.
+pub(super) fn read_rows(path: &Path, segment: &Segment, rows: &[usize], files: &mut Files<'_>) -> Result<Vec<KeyRow>> {
+    let file = files.index(segment.file_id)?;
+    let filled = files.filled[file];
+    let builder = open(path)?;
+    let schema = builder.parquet_schema().clone();
+    let wanted = ["kind", "event_time", "recipient", "record_type", "event_type", "row_number"];
+    let names: Vec<&str> = wanted.into_iter().chain(KEY_COLUMN_NAMES).collect();
+    let mask = ProjectionMask::columns(&schema, names.iter().copied());
+    let total = usize::try_from(segment.rows).unwrap_or_default();
+    let selection = RowSelection::from_consecutive_ranges(rows.iter().map(|row| *row..row + 1), total);
+    let reader = builder.with_projection(mask).with_row_selection(selection).with_batch_size(8192).build()?;
+    let mut out = Vec::with_capacity(rows.len());
+    for batch in reader {
+        let batch = batch?;
+        let text = |name: &str| -> Result<ArrayRef> {
+            let column = batch.column_by_name(name).ok_or_else(|| missing(name))?;
+            Ok(cast(column, &DataType::Utf8)?)
+        };
+        let times = cast(batch.column_by_name("event_time").ok_or_else(|| missing("event_time"))?, &timestamp())?;
+        let times = times.as_primitive::<TimestampMicrosecondType>();
+        let numbers = batch
+            .column_by_name("row_number")
+            .ok_or_else(|| missing("row_number"))?
+            .as_primitive::<Int64Type>()
+            .clone();
+        let (kinds, recipients, records, roles) =
+            (text("kind")?, text("recipient")?, text("record_type")?, text("event_type")?);
+        let keys = KEY_COLUMN_NAMES.iter().map(|name| text(name)).collect::<Result<Vec<_>>>()?;
+        let queue = text("queue")?;
+        for row in 0..batch.num_rows() {
+            let cell = |column: &ArrayRef| {
+                let column = column.as_string::<i32>();
+                if column.is_null(row) { String::new() } else { column.value(row).to_owned() }
+            };
+            let record = RecordType::parse(&cell(&records)).unwrap_or(RecordType::D);
+            let kind = cell(&kinds);
+            let who = if record == RecordType::Tq { cell(&queue) } else { cell(&recipients) };
+            let core = format!("{kind}\u{0}{}\u{0}{}", times.value(row), who.to_lowercase());
+            let mut values = [0; KEY_COLUMNS];
+            for (slot, column) in values.iter_mut().zip(&keys) {
+                *slot = xxhash_rust::xxh3::xxh3_64(cell(column).as_bytes());
+            }
+            out.push(KeyRow {
+                file,
+                filled: filled[record.index()],
+                role: Role::parse(&cell(&roles)).unwrap_or(Role::Acct),
+                row_number: numbers.value(row),
+                core: xxhash_rust::xxh3::xxh3_128(core.as_bytes()),
+                values,
+            });
+        }
+    }
+    Ok(out)
+}
+
+fn missing(column: &str) -> Error {
+    Error::Arrow(arrow::error::ArrowError::SchemaError(format!("a segment has no column `{column}`")))
+}
+
+/// The rows of copies that are events in a catalog of these segments alone (SPEC §2.6: a filter on files
+/// gives what a catalog of only those would give).
+pub fn standing_copies(catalog: &Catalog, segments: &[&Segment]) -> Result<Vec<RecordBatch>> {
+    let layout = catalog.layout();
+    let mut wanted: HashSet<u64> = HashSet::new();
+    for segment in segments.iter().filter(|segment| segment.shadow > 0) {
+        wanted.extend(read_keys(&layout.absolute(&segment.keys_path()))?);
+    }
+    let mut files = Files::new(catalog, -1, &FileDone::default());
+    let mut buckets: HashMap<u128, Vec<(usize, usize, KeyRow)>> = HashMap::new();
+    for (index, segment) in segments.iter().enumerate().filter(|_| !wanted.is_empty()) {
+        let keys = read_keys(&layout.absolute(&segment.keys_path()))?;
+        let rows: Vec<usize> =
+            keys.iter().enumerate().filter(|(_, key)| wanted.contains(*key)).map(|(row, _)| row).collect();
+        if rows.is_empty() {
+            continue;
+        }
+        let path = layout.absolute(&segment.path);
+        for (row, key) in rows.iter().zip(read_rows(&path, segment, &rows, &mut files)?) {
+            buckets.entry(key.core).or_default().push((index, *row, key));
+        }
+    }
+    let mut standing: HashMap<usize, Vec<usize>> = HashMap::new();
+    for bucket in buckets.into_values() {
+        let keys: Vec<KeyRow> = bucket.iter().map(|(_, _, key)| key.clone()).collect();
+        for ((index, row, _), shadow) in bucket.iter().zip(solve(&keys, &files.sha)) {
+            if shadow == 0 && segments[*index].shadow > 0 {
+                standing.entry(*index).or_default().push(*row);
+            }
+        }
+    }
+    let mut batches = Vec::new();
+    for (index, mut rows) in standing {
+        rows.sort_unstable();
+        batches.extend(whole_rows(layout, segments[index], &rows)?);
+    }
+    Ok(batches)
+}
+
+/// Some rows of a segment with all their columns.
+fn whole_rows(layout: &Layout, segment: &Segment, rows: &[usize]) -> Result<Vec<RecordBatch>> {
+    let total = usize::try_from(segment.rows).unwrap_or_default();
+    let selection = RowSelection::from_consecutive_ranges(rows.iter().map(|row| *row..row + 1), total);
+    let reader = open(&layout.absolute(&segment.path))?.with_row_selection(selection).build()?;
+    reader.map(|batch| Ok(batch?)).collect()
+}
