@@ -57,9 +57,10 @@ def measured(command, work, output=False):
     errors = process.stderr.read()
     _, status, usage = os.wait4(process.pid, 0)
     seconds = time.perf_counter() - began
-    if os.waitstatus_to_exitcode(status) != 0:
-        sys.exit(f"{' '.join(map(str, command))}: {errors}")
-    return {"s": seconds, "cpu": usage.ru_utime + usage.ru_stime, "rss": usage.ru_maxrss / 1024, "out": printed}
+    failed = os.waitstatus_to_exitcode(status) != 0
+    if failed:
+        print(f"{' '.join(map(str, command))}: {errors.strip()[:600]}", file=sys.stderr)
+    return {"failed": failed, "s": seconds, "cpu": usage.ru_utime + usage.ru_stime, "rss": usage.ru_maxrss / 1024, "out": printed}
 
 
 def median(values):

@@ -32,6 +32,8 @@ def compare(given, work, file):
         parquet.unlink(missing_ok=True)
         theirs = common.measured([sys.executable, __file__, "--duckdb-alone", file, parquet], work, output=True)
         ours = common.measured([given.pmtop.absolute(), "--catalog", catalog, "ingest", file], work)
+        if ours["failed"] or theirs["failed"]:
+            return
         rows.append((ours, theirs, float(theirs["out"])))
     size = sum(path.stat().st_size for path in (catalog / "events").rglob("*.parquet")) / 1e6
     total = sum(path.stat().st_size for path in catalog.rglob("*") if path.is_file()) / 1e6

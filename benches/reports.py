@@ -86,7 +86,9 @@ def main():
     print("|---|---:|---:|---:|---:|")
     for name, args, statement in questions(day, domain, job, recipient):
         command = [given.pmtop.absolute(), "--catalog", catalog, *args, "--format", "json"]
-        common.measured(command, work)
+        if common.measured(command, work)["failed"]:
+            print(f"| {name} | failed | | | |", flush=True)
+            continue
         runs = [common.measured(command, work) for _ in range(given.runs)]
         ours = [run["s"] * 1000 for run in runs]
         theirs = []

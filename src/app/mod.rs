@@ -306,6 +306,27 @@ impl State {
         effects
     }
 
+    /// Drops the answers of an empty catalog: shown for a moment after the first data came in, they would say
+    /// that there is none.
+    fn forget_nothing(&mut self) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        for (tab, board) in self.boards.iter_mut().enumerate() {
+            let mut kept = BTreeMap::new();
+            for ((panel, ask), slot) in std::mem::take(&mut board.slots) {
+                if slot.shown_question().is_some_and(|question| question.report == Report::Files) {
+                    kept.insert((panel, ask), slot);
+                } else if slot.is_asking() {
+                    effects.push(Effect::Forget(SlotId::Panel { tab, panel, ask }));
+                }
+            }
+            board.slots = kept;
+        }
+        let pages = std::mem::take(&mut self.explorer).pages;
+        let asking = pages.into_iter().filter(|(_, slot)| slot.is_asking());
+        effects.extend(asking.map(|(page, _)| Effect::Forget(SlotId::Page(page))));
+        effects
+    }
+
     fn tick(&mut self) {
         self.ticks += 1;
         self.trust.tick();
@@ -318,9 +339,12 @@ impl State {
     }
 
     fn catalog(&mut self, generation: u64, now: Option<Micros>) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        if self.now.is_none() && now.is_some() {
+            effects.extend(self.forget_nothing());
+        }
         self.generation = generation;
         self.now = now;
-        let mut effects = Vec::new();
         if !self.paused {
             effects.extend(self.ask_visible(Urgency::Now));
         }

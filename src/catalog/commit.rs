@@ -331,6 +331,7 @@ pub fn recover(layout: &Layout, control: &Control) -> Result<()> {
     // Alone in the catalog: nobody reads, nobody writes.
     let Some(_alone) = Lock::attempt(&layout.lock("readers"))? else { return Ok(()) };
     let Some(_commit) = Lock::attempt(&layout.lock("commit"))? else { return Ok(()) };
+    control.interrupt_all()?;
     for path in control.removed_paths()? {
         for path in [layout.absolute(&path), layout.absolute(&format!("keys/{path}"))] {
             fs::remove_file(path).ok();

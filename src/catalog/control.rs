@@ -32,6 +32,7 @@ CREATE TABLE IF NOT EXISTS segments (
   date INTEGER, role TEXT NOT NULL, shadow INTEGER NOT NULL, rows INTEGER NOT NULL, bytes INTEGER NOT NULL,
   min_time INTEGER, max_time INTEGER, types TEXT NOT NULL, seq_added INTEGER NOT NULL, seq_removed INTEGER);
 CREATE INDEX IF NOT EXISTS segments_live ON segments (seq_removed, date);
+CREATE INDEX IF NOT EXISTS segments_by_file ON segments (file_id);
 CREATE TABLE IF NOT EXISTS rollups (
   id INTEGER PRIMARY KEY AUTOINCREMENT, path TEXT NOT NULL UNIQUE, kind TEXT NOT NULL, date INTEGER,
   rows INTEGER NOT NULL, seq_added INTEGER NOT NULL, seq_removed INTEGER);
@@ -198,17 +199,13 @@ impl Control {
         Ok(seq.unwrap_or(0).cast_unsigned())
     }
 
-    /// A number that changes whenever another connection has written.
-    pub fn data_version(&self) -> Result<i64> {
-        Ok(self.db.query_row("PRAGMA data_version", [], |row| row.get(0))?)
-    }
-
-    /// Takes up a file: a row with status `ingesting`. Earlier failed attempts at the path go.
+    /// Takes up a file: a row with status `ingesting`. Earlier attempts at the path that did not become
+    /// visible go: whoever has an identity for the path also holds its lock, so none of them lives.
     pub fn begin_file(&mut self, name: &str, path: &str, identity: Option<&str>, now: Micros) -> Result<i64> {
         let tx = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
         tx.execute(
-            "DELETE FROM files WHERE path = ?1 AND seq IS NULL AND status NOT IN ('ingesting', 'duplicate')",
-            [path],
+            "DELETE FROM files WHERE path = ?1 AND seq IS NULL AND status != 'duplicate' AND (status != 'ingesting' OR ?2)",
+            params![path, identity.is_some()],
         )?;
         tx.execute(
             "INSERT INTO files (name, path, identity, received_at, status) VALUES (?1, ?2, ?3, ?4, 'ingesting')",
@@ -239,6 +236,19 @@ impl Control {
         )
     }
 
+    /// Whether the file with this path and identity needs no further look: read, or found unusable.
+    pub fn is_settled(&self, path: &str, identity: &str) -> Result<bool> {
+        let found: Option<i64> = self
+            .db
+            .query_row(
+                "SELECT 1 FROM files WHERE path = ?1 AND identity = ?2 AND status IN ('done', 'duplicate', 'rejected') LIMIT 1",
+                params![path, identity],
+                |row| row.get(0),
+            )
+            .optional()?;
+        Ok(found.is_some())
+    }
+
     /// The visible file with this content.
     pub fn known_content(&self, sha256: &str) -> Result<Option<FileRow>> {
         self.one_file("f.sha256 = ?1 AND f.status = 'done' LIMIT 1", params![sha256])
@@ -257,18 +267,11 @@ impl Control {
         Ok(found.is_some())
     }
 
-    /// Files in the hands of some process: id and path.
-    pub fn ingesting(&self) -> Result<Vec<(i64, String)>> {
-        let mut statement = self.db.prepare("SELECT id, path FROM files WHERE status = 'ingesting'")?;
-        let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
-        Ok(rows.collect::<rusqlite::Result<_>>()?)
-    }
-
-    /// Marks a file whose process died.
-    pub fn interrupt(&mut self, id: i64) -> Result<()> {
+    /// Marks the files of dead processes; to be called only by who is alone in the catalog.
+    pub fn interrupt_all(&self) -> Result<()> {
         self.db.execute(
-            "UPDATE files SET status = 'interrupted', error = 'cut off; will be taken in again' WHERE id = ?1 AND status = 'ingesting'",
-            [id],
+            "UPDATE files SET status = 'interrupted', error = 'cut off; it will be taken in again' WHERE status = 'ingesting'",
+            [],
         )?;
         Ok(())
     }
@@ -399,13 +402,6 @@ impl Control {
         )?;
         let rows = statement.query_map([], |row| row.get(0))?;
         Ok(rows.collect::<rusqlite::Result<_>>()?)
-    }
-
-    /// Forgets a path whose file is gone from disk.
-    pub fn forget_path(&mut self, path: &str) -> Result<()> {
-        self.db.execute("DELETE FROM segments WHERE path = ?1 AND seq_removed IS NOT NULL", [path])?;
-        self.db.execute("DELETE FROM rollups WHERE path = ?1 AND seq_removed IS NOT NULL", [path])?;
-        Ok(())
     }
 }
 

@@ -5,7 +5,6 @@
 //! `counts` answers every combination of the dimensions, filters and groups alike; `latency` answers
 //! one dimension, filtered and grouped by itself or by time. Everything else goes to raw Parquet.
 
-use std::collections::HashMap;
 use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
@@ -17,6 +16,7 @@ use arrow::array::{
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, Int32Type, Int64Type, Schema, SchemaRef, TimestampMicrosecondType};
 
+use hashbrown::HashMap;
 use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 
 use super::control::RollupFile;
@@ -110,7 +110,7 @@ struct Interner {
 impl Default for Interner {
     fn default() -> Self {
         let nothing: Arc<str> = Arc::from("");
-        Self { ids: HashMap::from([(Arc::clone(&nothing), 0)]), words: vec![nothing] }
+        Self { ids: HashMap::from_iter([(Arc::clone(&nothing), 0)]), words: vec![nothing] }
     }
 }
 

@@ -18,7 +18,7 @@ use super::{Result, layout};
 use crate::event::{COLUMNS, Micros, RecordType, column_index};
 
 /// Rows in a row group: small enough to skip by statistics, large enough to compress.
-pub const ROW_GROUP: usize = 128 * 1024;
+const ROW_GROUP: usize = 128 * 1024;
 
 /// Columns that an exact look-up asks for; only these carry bloom filters.
 const BLOOM: [&str; 3] = ["recipient", "message_id", "job_id"];
@@ -187,8 +187,10 @@ fn is_sorted(times: &ArrayRef) -> bool {
 
 /// Writes a table of rollup cells, durable, into `staging/`.
 pub fn write_rollup(path: &Path, batch: &RecordBatch) -> Result<()> {
+    // Rollup files are many and small: setting up zstd for each of their columns took half of the time
+    // to load 4,000 of them.
     let properties = WriterProperties::builder()
-        .set_compression(Compression::ZSTD(ZstdLevel::try_new(1).unwrap_or_default()))
+        .set_compression(Compression::LZ4_RAW)
         .set_statistics_enabled(EnabledStatistics::None)
         .build();
     let options = ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true);

@@ -27,6 +27,8 @@ enum Signal {
 pub trait Arrivals: Send + 'static {
     /// Whether this very file was taken in before.
     fn is_known(&self, path: &Path) -> bool;
+    /// A file that is new here and not yet at rest.
+    fn saw(&self, path: &Path);
     /// Files that are at rest and not known.
     fn arrived(&self, paths: Vec<PathBuf>);
 }
@@ -107,10 +109,14 @@ fn scan(folders: &[PathBuf], settle: &mut Settle, rest: Duration, arrivals: &imp
         if arrivals.is_known(&path) {
             continue;
         }
+        let first_sight = !settle.knows(&path);
         if settle.is_at_rest(&path, (meta.size(), meta.mtime(), meta.mtime_nsec()), now, rest) {
             ready.push(path);
         } else {
             waiting = true;
+            if first_sight {
+                arrivals.saw(&path);
+            }
         }
     }
     settle.keep_only(Path::exists);

@@ -29,6 +29,11 @@ impl Settle {
         }
     }
 
+    /// Whether a file was seen before.
+    pub fn knows(&self, path: &Path) -> bool {
+        self.seen.contains_key(path)
+    }
+
     /// Forgets files that are gone.
     pub fn keep_only(&mut self, exists: impl Fn(&Path) -> bool) {
         self.seen.retain(|path, _| exists(path));

@@ -68,7 +68,7 @@ impl Intake {
         let mut fresh = Vec::new();
         {
             let mut queue = self.shared.queue.lock().unwrap_or_else(PoisonError::into_inner);
-            for path in paths.iter().flat_map(|path| files_of(path)) {
+            for path in paths.iter().flat_map(|path| files_of(&whole(path))) {
                 let known =
                     queue.current.as_deref() == Some(&path) || queue.orders.iter().any(|order| order.path == path);
                 if !known {
@@ -81,6 +81,11 @@ impl Intake {
         for path in fresh {
             (self.listener)(progress_of(&path, Status::Queued));
         }
+    }
+
+    /// Tells of a file that is seen but not yet at rest.
+    pub fn saw(&self, path: &Path) {
+        (self.listener)(progress_of(&whole(path), Status::Queued));
     }
 
     /// Files that wait or are being read.
@@ -174,6 +179,11 @@ fn put_away(path: &Path, inbox: &Inbox) -> std::io::Result<()> {
             fs::rename(path, target)
         }
     }
+}
+
+/// The path by which a file is known everywhere.
+fn whole(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
 /// A file itself, or the files in a folder.

@@ -125,11 +125,12 @@ impl Ingest {
         &self.catalog
     }
 
-    /// Whether this very file (path, size, times, inode) was read before.
+    /// Whether this very file (path, size, times, inode) was read before, or found unusable.
     pub fn is_known(&self, path: &Path) -> bool {
         let Some(identity) = identity(path) else { return false };
+        let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         let path = path.to_string_lossy();
-        self.catalog.control(|control| control.known_identity(&path, &identity)).is_ok_and(|known| known.is_some())
+        self.catalog.control(|control| control.is_settled(&path, &identity)).unwrap_or(false)
     }
 
     /// Takes in a file with all its members; one report for each. `wait`: a file that another process

@@ -19,10 +19,12 @@ use super::{Error, Result};
 use crate::catalog::commit::{Staging, blank_segment, segment_path, unique};
 use crate::catalog::control::Segment;
 use crate::catalog::rollup;
-use crate::catalog::write::{ROW_GROUP, SegmentWriter, Staged};
+use crate::catalog::write::{SegmentWriter, Staged};
 use crate::event::RecordType;
 use crate::event::schema::DECODED;
 
+/// Rows that go to the encoder at a time: few enough that both threads are busy within one file.
+const CHUNK_ROWS: usize = 16 * 1024;
 /// Bytes that decoded rows may hold before the largest partition is written.
 const CHUNK_BYTES: usize = 96 << 20;
 /// Segments that are open at a time; files with many dates close and reopen.
@@ -162,7 +164,7 @@ fn read_rows<R: std::io::Read>(
                 }
                 match decoder.decode(record, span.terminated) {
                     Ok(()) => {
-                        if let Some(partition) = decoder.full_chunk(ROW_GROUP, CHUNK_BYTES) {
+                        if let Some(partition) = decoder.full_chunk(CHUNK_ROWS, CHUNK_BYTES) {
                             hand_over(decoder, partition, sender)?;
                         }
                         continue;

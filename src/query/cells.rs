@@ -1,12 +1,12 @@
 //! The rollups in memory: cells of counts and of latency as columns of small integers, loaded a file at
 //! a time as questions need them and kept. A crash loses nothing but this cache.
 
-use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{Int32Type, Int64Type, TimestampMicrosecondType, UInt8Type};
+use hashbrown::HashMap;
 
 use super::field::Field as ScopeField;
 use super::measures::{Counts, Measure, Outcome};

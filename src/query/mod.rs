@@ -16,6 +16,7 @@ pub mod time;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use futures::future::BoxFuture;
@@ -70,7 +71,7 @@ impl Engine {
             .build()
             .map_err(|error| failed(error.to_string()))?;
         let runtime = RuntimeEnvBuilder::new()
-            .with_memory_limit(config.query.memory_mb << 20, 1.0)
+            .with_memory_pool(Arc::new(FairSpillPool::new(config.query.memory_mb << 20)))
             .build_arc()
             .map_err(|error| failed(error.to_string()))?;
         let mut session = SessionConfig::new().with_information_schema(true);

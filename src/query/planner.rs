@@ -1,8 +1,9 @@
 //! Where a question is answered from: whole buckets from the rollups, ragged edges and everything that
 //! the rollups do not carry from raw Parquet. The parts are added up.
 
-use std::collections::HashMap;
 use std::sync::Arc;
+
+use hashbrown::HashMap;
 
 use super::Engine;
 use super::cells::{CellQuery, GroupKey};

@@ -1,7 +1,6 @@
 //! Questions that go to raw Parquet: a scope as DataFusion expressions over exactly the segments that may
 //! hold its rows. No text is pasted into SQL.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::array::{Array, AsArray, RecordBatch};
@@ -15,6 +14,8 @@ use datafusion::functions::expr_fn::{concat, date_bin, lower};
 use datafusion::functions_aggregate::expr_fn::{count, count_distinct, max, sum};
 use datafusion::logical_expr::{Expr, SortExpr, cast as cast_expr, lit, when};
 use datafusion::prelude::{SessionContext, col, ident};
+
+use hashbrown::HashMap;
 
 use super::cells::{ClassCounts, GroupKey};
 use super::field::{Compare, Field};
@@ -152,7 +153,12 @@ fn file_passes(conditions: &Conditions, id: i64, name: &str, path: &str) -> bool
 /// The conditions on one field.
 fn condition(field: Field, conditions: &Conditions) -> Vec<Expr> {
     let mut parts: Vec<Expr> = conditions.exclude.iter().map(|filter| is_not(field, filter)).collect();
-    if let Some(any) = conditions.include.iter().map(|filter| is(field, filter)).reduce(Expr::or) {
+    // Many plain values are one look-up in a set; the rest are compared one by one.
+    let (plain, others): (Vec<&Filter>, Vec<&Filter>) = conditions.include.iter().partition(|filter| {
+        conditions.include.len() > 3 && field != Field::Status && !filter.has_wildcard() && !filter.value.is_empty()
+    });
+    let set = (!plain.is_empty()).then(|| is_one_of(field, &plain));
+    if let Some(any) = others.into_iter().map(|filter| is(field, filter)).chain(set).reduce(Expr::or) {
         parts.push(any);
     }
     parts
@@ -175,13 +181,24 @@ fn is(field: Field, filter: &Filter) -> Expr {
     if filter.value.is_empty() {
         return column.is_null();
     }
-    // Domains are stored in lower case, so that an equality can use statistics and dictionaries.
-    let stored_lower = matches!(field, Field::Domain | Field::SenderDomain | Field::Kind | Field::RecordType);
     match field.compare() {
-        Compare::IgnoreCase if stored_lower => text_is(column, &filter.value.to_lowercase(), false),
+        Compare::IgnoreCase if is_stored_lower(field) => text_is(column, &filter.value.to_lowercase(), false),
         Compare::IgnoreCase => text_is(column, &filter.value.to_lowercase(), true),
         _ => text_is(column, &filter.value, false),
     }
+}
+
+fn is_one_of(field: Field, filters: &[&Filter]) -> Expr {
+    let column = ident(field.column_name());
+    let ignore_case = field.compare() == Compare::IgnoreCase;
+    let value = |filter: &&Filter| lit(if ignore_case { filter.value.to_lowercase() } else { filter.value.clone() });
+    let column = if ignore_case && !is_stored_lower(field) { lower(column) } else { column };
+    column.in_list(filters.iter().map(value).collect(), false)
+}
+
+/// Columns that are stored in lower case, so that an equality can use statistics and dictionaries.
+const fn is_stored_lower(field: Field) -> bool {
+    matches!(field, Field::Domain | Field::SenderDomain | Field::Kind | Field::RecordType)
 }
 
 /// Equality, or LIKE where the value holds `*`.

@@ -5,17 +5,19 @@ pub mod metrics;
 pub mod print;
 pub mod risk;
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
 use futures::StreamExt as _;
+
+use hashbrown::HashMap;
 
 use crate::catalog::Snapshot;
 use crate::catalog::control::FileRow;
 use crate::event::Micros;
 use crate::query::cells::GroupKey;
 use crate::query::field::Field;
+use crate::query::filter::Filter;
 use crate::query::measures::Counts;
 use crate::query::planner::{Needs, Plan};
 use crate::query::question::{Answer, Bucket, Failure, Page, Question, Report};
@@ -68,6 +70,13 @@ struct Asked<'a> {
     range: (Option<Micros>, Option<Micros>),
     page: &'a Page,
 }
+
+/// More groups than this are cut to the page before the table is made.
+const MANY_ROWS: usize = 20_000;
+/// Values that are counted in full where there are too many for all.
+const LEADING_VALUES: usize = 1000;
+/// The most rows of a report without a limit.
+const MOST_ROWS: usize = 1_000_000;
 
 /// Rows of counts by group and bucket.
 type Grouped = HashMap<GroupKey, Counts>;
@@ -131,13 +140,14 @@ impl Asked<'_> {
     }
 
     async fn operations(&self, scope: &Scope, by: Option<Field>, bucket: Option<Bucket>) -> Result<Table, Failure> {
-        let resolved = self.engine.resolve(self.snapshot, scope, self.now)?;
+        let (scope, bounded) = self.bounded(scope, by).await?;
+        let resolved = self.engine.resolve(self.snapshot, &scope, self.now)?;
         let width = bucket.map(|bucket| self.width(bucket));
         let context = self.context(&resolved, by)?;
         let needs = Needs { latency: true, deferred: true };
         let grouped = self.grouped(&resolved, by, width.map(Width::micros), needs).await?;
         let mut table = group_table(by, width.is_some());
-        let mut rows: Vec<(GroupKey, Counts)> = grouped.into_iter().filter(|(_, counts)| !counts.is_empty()).collect();
+        let (mut rows, more) = self.leading(grouped, "sent", &context)?;
         rows.sort_by(|(a, _), (b, _)| (a.1, &a.0).cmp(&(b.1, &b.0)));
         for (key, counts) in rows {
             let mut row = Vec::with_capacity(table.heads.len());
@@ -151,7 +161,63 @@ impl Asked<'_> {
             table.rows.push(row);
         }
         let order = if width.is_some() { None } else { Some("sent") };
-        Ok(arrange(table, self.page, order))
+        let mut table = arrange(table, self.page, order);
+        table.more |= more || bounded;
+        Ok(table)
+    }
+
+    /// A scope that holds no more groups than a page needs. Fields outside the rollups may have a value per
+    /// message (VERP senders): then only the values with most rows are counted in full.
+    async fn bounded(&self, scope: &Scope, by: Option<Field>) -> Result<(Scope, bool), Failure> {
+        let (Some(by), Some(limit)) = (by.filter(|by| !by.in_rollup()), self.page.limit) else {
+            return Ok((scope.clone(), false));
+        };
+        let resolved = self.engine.resolve(self.snapshot, scope, self.now)?;
+        let raw = self.engine.raw();
+        let values = raw.values(self.snapshot, &resolved, by, "", MANY_ROWS + 1).await.map_err(Failure::from_engine)?;
+        if values.len() <= MANY_ROWS {
+            return Ok((scope.clone(), false));
+        }
+        let wanted = self.page.offset.saturating_add(limit).max(LEADING_VALUES);
+        let leading = values.into_iter().take(wanted).map(|(value, _)| Filter::include(by, value));
+        Ok((Scope::new(scope.time, scope.filters().iter().cloned().chain(leading)), true))
+    }
+
+    /// The rows that a page can show, and whether there are more. Among millions of groups they are picked
+    /// before the table is made, since a row of a table has some seventy cells.
+    fn leading(
+        &self,
+        grouped: Grouped,
+        order: &str,
+        context: &Context,
+    ) -> Result<(Vec<(GroupKey, Counts)>, bool), Failure> {
+        let mut rows: Vec<(GroupKey, Counts)> = grouped.into_iter().filter(|(_, counts)| !counts.is_empty()).collect();
+        let Some(wanted) = self.page.limit.map(|limit| self.page.offset.saturating_add(limit)) else {
+            if rows.len() > MOST_ROWS {
+                return Err(Failure {
+                    what: "the report was not made".to_owned(),
+                    why: format!("it has {} rows, more than {MOST_ROWS}", rows.len()),
+                    hint: "add --limit, or narrow the scope".to_owned(),
+                });
+            }
+            return Ok((rows, false));
+        };
+        if rows.len() <= wanted.max(MANY_ROWS) {
+            return Ok((rows, false));
+        }
+        let (column, descending) =
+            self.page.sort.as_ref().map_or((order, true), |sort| (sort.column.as_str(), sort.descending));
+        let metric = metrics::all().find(|metric| metric.name == column);
+        let score = |key: &GroupKey, counts: &Counts| match metric {
+            _ if column == "risk_score" => Value::Float(risk::score(counts)),
+            Some(metric) => metric.value(counts, context),
+            None => Value::Text(Arc::clone(&key.0)),
+        };
+        let mut scored: Vec<(Value, (GroupKey, Counts))> =
+            rows.drain(..).map(|(key, counts)| (score(&key, &counts), (key, counts))).collect();
+        scored.select_nth_unstable_by(wanted, |a, b| compare(&a.0, &b.0, descending).then_with(|| a.1.0.cmp(&b.1.0)));
+        scored.truncate(wanted);
+        Ok((scored.into_iter().map(|(_, row)| row).collect(), true))
     }
 
     fn width(&self, bucket: Bucket) -> Width {
@@ -169,7 +235,8 @@ impl Asked<'_> {
 
     /// Rows by one field with the deviation from the period before and the commonest trouble.
     async fn compared(&self, scope: &Scope, by: Field, order: &str) -> Result<Table, Failure> {
-        let resolved = self.engine.resolve(self.snapshot, scope, self.now)?;
+        let (scope, bounded) = self.bounded(scope, Some(by)).await?;
+        let resolved = self.engine.resolve(self.snapshot, &scope, self.now)?;
         let context = self.context(&resolved, Some(by))?;
         let needs = Needs { latency: true, deferred: true };
         let grouped = self.grouped(&resolved, Some(by), None, needs).await?;
@@ -187,7 +254,8 @@ impl Asked<'_> {
         {
             table.heads.push(Head { name: Arc::from(name), unit });
         }
-        for (key, counts) in grouped.into_iter().filter(|(_, counts)| !counts.is_empty()) {
+        let (rows, more) = self.leading(grouped, order, &context)?;
+        for (key, counts) in rows {
             let mut row = vec![group_value(&key.0)];
             row.extend(metrics::all().map(|metric| metric.value(&counts, &context)));
             row.push(deviation(&counts, before.get(&key)));
@@ -206,11 +274,14 @@ impl Asked<'_> {
             let n = table.column("latency_n");
             table.rows.sort_by_key(|row| few(row, n));
         }
-        Ok(cut(table, self.page))
+        let mut table = cut(table, self.page);
+        table.more |= more || bounded;
+        Ok(table)
     }
 
     async fn risk(&self, scope: &Scope, by: Field) -> Result<Table, Failure> {
-        let resolved = self.engine.resolve(self.snapshot, scope, self.now)?;
+        let (scope, bounded) = self.bounded(scope, Some(by)).await?;
+        let resolved = self.engine.resolve(self.snapshot, &scope, self.now)?;
         let context = self.context(&resolved, Some(by))?;
         let grouped = self.grouped(&resolved, Some(by), None, Needs { latency: false, deferred: false }).await?;
         let mut table = group_table(Some(by), false);
@@ -218,15 +289,17 @@ impl Asked<'_> {
         for name in std::iter::once("risk_score").chain(scores) {
             table.heads.push(Head { name: Arc::from(name), unit: Unit::Number });
         }
-        for (key, counts) in grouped.into_iter().filter(|(_, counts)| !counts.is_empty()) {
+        let (rows, more) = self.leading(grouped, "risk_score", &context)?;
+        for (key, counts) in rows {
             let mut row = vec![group_value(&key.0)];
             row.extend(metrics::all().map(|metric| metric.value(&counts, &context)));
-            let terms: Vec<f64> = risk::TERMS.iter().map(|term| term.points(&counts)).collect();
-            row.push(Value::Float(risk::round(terms.iter().sum())));
-            row.extend(terms.into_iter().map(|points| Value::Float(risk::round(points))));
+            row.push(Value::Float(risk::round(risk::score(&counts))));
+            row.extend(risk::TERMS.iter().map(|term| Value::Float(risk::round(term.points(&counts)))));
             table.rows.push(row);
         }
-        Ok(arrange(table, self.page, Some("risk_score")))
+        let mut table = arrange(table, self.page, Some("risk_score"));
+        table.more |= more || bounded;
+        Ok(table)
     }
 
     async fn replies(&self, scope: &Scope) -> Result<Table, Failure> {

@@ -67,6 +67,11 @@ impl Term {
     }
 }
 
+/// The score: the sum of all points.
+pub fn score(counts: &Counts) -> f64 {
+    TERMS.iter().map(|term| term.points(counts)).sum()
+}
+
 /// One digit behind the point.
 pub fn round(points: f64) -> f64 {
     (points * 10.0).round() / 10.0

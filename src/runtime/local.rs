@@ -54,6 +54,10 @@ impl Arrivals for ToIntake {
         self.ingest.is_known(path)
     }
 
+    fn saw(&self, path: &Path) {
+        self.intake.saw(path);
+    }
+
     fn arrived(&self, paths: Vec<PathBuf>) {
         self.intake.add(&paths, true);
     }

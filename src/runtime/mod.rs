@@ -21,6 +21,7 @@ use crate::app::input::Input;
 use crate::app::keymap::{self, Keymap};
 use crate::app::{Setup, State, update};
 use crate::config::theme::{Ability, Choice, Depth, Theme};
+use crate::ingest::progress::Progress;
 use crate::query::scope::Scope;
 use crate::query::time::{DAY, Micros, TimeRange};
 use crate::runtime::backend::Backend;
@@ -221,6 +222,8 @@ impl Loop {
                     None => return Ok(Order::GoOn),
                 }
             }
+            // A file is one file, whether it was queued by its path from here or from the root.
+            Input::Ingest(progress) => Input::Ingest(Progress { path: whole(progress.path), ..progress }),
             Input::Answered(ticket, answer) => {
                 self.effects.asks.answered(ticket, &answer);
                 Input::Answered(ticket, answer)
@@ -303,6 +306,11 @@ impl Loop {
             self.next_tick = Some(Instant::now() + apart);
         }
     }
+}
+
+/// A path from the root; where that can't be found, as it is.
+fn whole(path: PathBuf) -> PathBuf {
+    if path.is_absolute() { path } else { std::path::absolute(&path).unwrap_or(path) }
 }
 
 async fn sleep_until(at: Option<Instant>) {

@@ -11,7 +11,7 @@ use crate::app::files::newest_by_type;
 use crate::app::overlay::range_name;
 use crate::dashboard::DASHBOARDS;
 use crate::event::Role;
-use crate::query::time::{DAY, Micros, short};
+use crate::query::time::{DAY, Micros, floor, short};
 use crate::text::display;
 use crate::ui::format::{fit, width};
 use crate::ui::{cells, put};
@@ -125,11 +125,10 @@ fn trust(state: &State, room: usize) -> Vec<(String, Style)> {
         .collect()
 }
 
-/// The time of day, or the date where it is another day.
+/// The time of day, or the date where it is another day: a time alone would be taken for today's.
 fn clock(at: Micros, now: Micros) -> String {
     let text = short(at);
-    let skip = if now.abs_diff(at) < DAY.unsigned_abs() { 7 } else { 0 };
-    let keep = if skip == 0 { 6 } else { 5 };
+    let (skip, keep) = if floor(at, DAY) == floor(now, DAY) { (7, 5) } else { (0, 6) };
     text.chars().skip(skip).take(keep).collect()
 }
 

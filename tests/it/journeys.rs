@@ -181,6 +181,19 @@ fn a_commit_asks_the_visible_tab_only_and_a_pause_holds_it() {
 }
 
 #[test]
+fn the_answers_of_an_empty_catalog_are_gone_with_the_first_data() {
+    let mut screen = Screen::new(80, 24);
+    screen.answer_with(|question| Ok(canned::empty(question)));
+    screen.keys("7").answer_with(|question| Ok(canned::empty(question)));
+    screen.commit();
+    screen.answer();
+    screen.keys("1");
+    assert!(!screen.draw().contains("n/a"), "{}", screen.draw());
+    screen.answer();
+    assert!(screen.draw().contains("1.82M"));
+}
+
+#[test]
 fn sorting_asks_the_backend_for_the_order() {
     let mut screen = Screen::answered(160, 50);
     screen.keys("3").answer().keys(">");

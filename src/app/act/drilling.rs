@@ -1,11 +1,12 @@
 //! Down to the rows behind a number, and back the way we came.
 
 use crate::app::State;
-use crate::app::board::PanelState;
+use crate::app::board::{PanelState, filter_text};
 use crate::app::effect::{Effect, Urgency};
 use crate::app::notice::Notice;
 use crate::app::trail::{Place, behind, order_behind};
 use crate::dashboard::{DASHBOARDS, Show};
+use crate::query::field::Field;
 use crate::query::filter::Filter;
 use crate::query::question::Sort;
 use crate::query::scope::Scope;
@@ -28,7 +29,9 @@ impl State {
             Show::Table(columns) => match self.value_under_cursor() {
                 Some((field, value)) => {
                     let column = columns.get(state.column).map_or("", |column| column.column);
-                    (vec![Filter::include(field, value)], column)
+                    let mut filters = vec![Filter::include(field, value)];
+                    filters.extend(self.provider_of_reply(field));
+                    (filters, column)
                 }
                 None => return Vec::new(),
             },
@@ -44,6 +47,15 @@ impl State {
             scope.time = TimeRange::All;
         }
         self.descend(scope, order_behind(column))
+    }
+
+    /// The provider in a row of replies: the same words from another provider are another row.
+    fn provider_of_reply(&self, field: Field) -> Option<Filter> {
+        let index = self.board().focus;
+        let (answer, state) = (self.answer(index)?, self.board().panels.get(index)?);
+        let row = state.cursor.min(answer.table.rows.len().saturating_sub(1));
+        let provider = filter_text(answer.table.cell(row, Field::Provider.column_name()));
+        (field == Field::Reply).then(|| Filter::include(Field::Provider, provider))
     }
 
     /// Opens the Explorer on a narrower scope; Esc comes back.

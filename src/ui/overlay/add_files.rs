@@ -74,7 +74,7 @@ fn added_lines(state: &State, prompt: &AddFiles, wide: usize) -> Vec<(String, St
         for file in ours.iter().take(50) {
             let rest = match file.status {
                 Some(Status::Ingesting) => progress(file, 40),
-                _ if file.rows == 0 && is_trouble(file) => String::new(),
+                _ if file.rows == 0 && file.status != Some(Status::Done) => String::new(),
                 _ => format!("{} rows, {} bad", count(file.rows as f64), count(file.rejected_rows as f64)),
             };
             let style = match file.status {

@@ -190,7 +190,10 @@ pub(crate) fn progress(file: &FileRow, wide: usize) -> String {
     }
     let share = if file.bytes == 0 { 0.0 } else { file.read as f64 / file.bytes as f64 };
     let speed = if file.rows_per_second > 0.0 { format!(" {}/s", count(file.rows_per_second)) } else { String::new() };
-    let eta = file.seconds_left().map_or_else(String::new, |left| format!(" {}", millis(left * 1000.0)));
+    let eta = file.seconds_left().map_or_else(String::new, |left| match left {
+        left if left < 1.0 => " <1s".to_owned(),
+        left => format!(" {}", millis(left.round() * 1000.0).replace(".0s", "s")),
+    });
     let text = format!(" {:>3.0} %{speed}{eta}", share * 100.0);
     let bar = wide.saturating_sub(width(&text)).clamp(4, 20);
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of a short bar")]
