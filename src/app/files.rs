@@ -113,13 +113,14 @@ impl Incoming {
         let ended = is_final(progress.status);
         let known = self.index.get(&progress.path).copied();
         let was_open = known.and_then(|at| self.live.get(at)).is_some_and(|file| !is_final(file.status));
-        if !was_open {
+        // What ended may be said twice; it is no other file then.
+        if !was_open && !ended {
             if self.finished == self.total {
                 (self.finished, self.total) = (0, 0);
             }
             self.total += 1;
         }
-        if ended {
+        if was_open && ended {
             self.finished += 1;
         }
         if let Some(file) = known.and_then(|at| self.live.get_mut(at)) {
@@ -316,6 +317,7 @@ mod tests {
         incoming.take(progress("b", Status::Queued));
         incoming.take(progress("a", Status::Ingesting));
         assert!(incoming.take(progress("a", Status::Done)));
+        incoming.take(progress("a", Status::Done));
         assert_eq!((incoming.counts(), incoming.is_active()), ((1, 2), true));
         incoming.take(progress("b", Status::Done));
         assert!(!incoming.is_active());

@@ -11,13 +11,13 @@ use arrow::compute::{filter, filter_record_batch};
 use arrow::datatypes::UInt64Type;
 
 use super::control::{Change, Control, FileDone, FileRow, RollupFile, Segment};
-use super::keys::{Files, open, read_keys, read_rows};
+use super::keys::{Files, open, read_keys, read_row_numbers, read_rows};
 use super::layout::{self, Layout};
 use super::locks::Lock;
 use super::merge::{KeyRow, Shadow, solve};
 use super::write::{SegmentWriter, Staged};
 use super::{Catalog, Error, Result, rollup};
-use crate::event::{Micros, RecordType};
+use crate::event::{Micros, RecordType, Role};
 
 /// A file that is ready to become visible.
 #[derive(Debug)]
@@ -30,6 +30,8 @@ pub struct Incoming {
     pub segments: Vec<Staged>,
     /// What they add up to.
     pub rollup: rollup::Builder,
+    /// How many of its first rows are those of a visible file that it is the continuation of.
+    pub grown_from: Option<i64>,
 }
 
 /// What came of a commit.
@@ -108,7 +110,10 @@ pub fn commit_file(catalog: &Catalog, staging: &Staging, incoming: Incoming, now
             fresh: false,
         }))
         .collect();
-    let moves = find_moves(catalog, &sources, incoming.file_id, &incoming.done)?;
+    let mut moves = find_moves(catalog, &sources, incoming.file_id, &incoming.done)?;
+    if let Some(rows) = incoming.grown_from {
+        note_grown(&sources, rows, &mut moves)?;
+    }
 
     let mut change = Change {
         what: format!("file {}", incoming.file_id),
@@ -237,6 +242,21 @@ fn find_moves(catalog: &Catalog, sources: &[Source], file_id: i64, done: &FileDo
         }
     }
     Ok(moves)
+}
+
+/// The first rows of a file that grew are copies even where they have no key (SPEC §2.5: only what is new
+/// is added). Rows with a key were found already.
+fn note_grown(sources: &[Source], rows: i64, moves: &mut HashMap<usize, Moved>) -> Result<()> {
+    for (index, source) in sources.iter().enumerate().filter(|(_, source)| source.fresh) {
+        let role = Role::parse(&source.segment.role).map_or(0, Role::bit);
+        let numbers = read_row_numbers(&source.path)?;
+        for (row, (key, number)) in read_keys(&source.keys)?.into_iter().zip(numbers).enumerate() {
+            if key == 0 && number < rows {
+                moves.entry(index).or_default().insert(row, role);
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Whether two segments may hold rows of one event: their times overlap and so do their record types.

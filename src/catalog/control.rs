@@ -249,6 +249,30 @@ impl Control {
         Ok(found.is_some())
     }
 
+    /// Sizes of visible contents, in bytes, below that of a new file if it is known.
+    pub fn known_lengths(&self, below: Option<u64>) -> Result<Vec<u64>> {
+        let below = below.map_or(i64::MAX, |bytes| i64::try_from(bytes).unwrap_or(i64::MAX));
+        let mut statement =
+            self.db.prepare("SELECT DISTINCT bytes FROM files WHERE status = 'done' AND bytes > 0 AND bytes < ?1")?;
+        let rows = statement.query_map([below], |row| row.get::<_, i64>(0))?;
+        Ok(rows.map(|bytes| bytes.map(i64::cast_unsigned)).collect::<rusqlite::Result<_>>()?)
+    }
+
+    /// The rows of the longest visible file whose content is a beginning of another, given the hashes of
+    /// that one's beginnings.
+    pub fn grown_from(&self, beginnings: &[(u64, String)]) -> Result<Option<i64>> {
+        for (_, sha256) in beginnings.iter().rev() {
+            let rows: Option<i64> = self
+                .db
+                .query_row("SELECT rows FROM files WHERE sha256 = ?1 AND status = 'done'", [sha256], |row| row.get(0))
+                .optional()?;
+            if rows.is_some() {
+                return Ok(rows);
+            }
+        }
+        Ok(None)
+    }
+
     /// The visible file with this content.
     pub fn known_content(&self, sha256: &str) -> Result<Option<FileRow>> {
         self.one_file("f.sha256 = ?1 AND f.status = 'done' LIMIT 1", params![sha256])

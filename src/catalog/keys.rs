@@ -62,6 +62,17 @@ pub(super) fn read_keys(path: &Path) -> Result<Vec<u64>> {
     Ok(keys)
 }
 
+/// The number of each row within its log file.
+pub(super) fn read_row_numbers(path: &Path) -> Result<Vec<i64>> {
+    let builder = open(path)?;
+    let mask = ProjectionMask::columns(builder.parquet_schema(), ["row_number"]);
+    let mut numbers = Vec::new();
+    for batch in builder.with_projection(mask).with_batch_size(1 << 16).build()? {
+        numbers.extend_from_slice(batch?.column(0).as_primitive::<Int64Type>().values());
+    }
+    Ok(numbers)
+}
+
 /// The key columns of some rows of a segment, in their order.
 pub(super) fn read_rows(path: &Path, segment: &Segment, rows: &[usize], files: &mut Files<'_>) -> Result<Vec<KeyRow>> {
     let file = files.index(segment.file_id)?;
@@ -128,7 +139,7 @@ pub fn standing_copies(catalog: &Catalog, segments: &[&Segment]) -> Result<Vec<R
     let layout = catalog.layout();
     let mut wanted: HashSet<u64> = HashSet::new();
     for segment in segments.iter().filter(|segment| segment.shadow > 0) {
-        wanted.extend(read_keys(&layout.absolute(&segment.keys_path()))?);
+        wanted.extend(read_keys(&layout.absolute(&segment.keys_path()))?.into_iter().filter(|key| *key != 0));
     }
     let mut files = Files::new(catalog, -1, &FileDone::default());
     let mut buckets: HashMap<u128, Vec<(usize, usize, KeyRow)>> = HashMap::new();

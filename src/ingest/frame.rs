@@ -42,6 +42,17 @@ pub enum Frame {
     End,
 }
 
+/// What a stream was found to hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Content {
+    /// SHA-256 of all bytes.
+    pub sha256: String,
+    /// How many.
+    pub bytes: u64,
+    /// SHA-256 of the first bytes, for each marked length that was reached.
+    pub beginnings: Vec<(u64, String)>,
+}
+
 /// Splits a stream into records.
 pub struct Framer<R> {
     reader: R,
@@ -52,6 +63,9 @@ pub struct Framer<R> {
     line: u64,
     ended: bool,
     hasher: Sha256,
+    /// Lengths at which the hash so far is wanted, ascending, and the hashes found.
+    marks: Vec<u64>,
+    found: Vec<(u64, String)>,
     max_record: usize,
     delimiter: u8,
     width: usize,
@@ -75,6 +89,8 @@ impl<R: Read> Framer<R> {
             line: 1,
             ended: false,
             hasher: Sha256::new(),
+            marks: Vec::new(),
+            found: Vec::new(),
             max_record,
             delimiter: b',',
             width: 0,
@@ -85,6 +101,14 @@ impl<R: Read> Framer<R> {
     pub fn expect(&mut self, delimiter: u8, width: usize) {
         self.delimiter = delimiter;
         self.width = width;
+    }
+
+    /// Asks for the hashes of the first bytes of the content, of these lengths: they tell whether the
+    /// content is that of a shorter file, grown. To be called before anything is read.
+    pub fn mark(&mut self, mut lengths: Vec<u64>) {
+        lengths.sort_unstable();
+        lengths.dedup();
+        self.marks = lengths;
     }
 
     /// The bytes of a record.
@@ -111,14 +135,14 @@ impl<R: Read> Framer<R> {
         self.pos = (self.pos + bytes).min(self.filled);
     }
 
-    /// Reads what is left and returns the SHA-256 of all the content and its length in bytes.
-    pub fn finish(mut self) -> io::Result<(String, u64)> {
+    /// Reads what is left and returns what all the content is.
+    pub fn finish(mut self) -> io::Result<Content> {
         while !self.ended {
             self.pos = self.filled;
             self.fill()?;
         }
         let length = self.base + self.filled as u64;
-        Ok((hex(&self.hasher.finalize()), length))
+        Ok(Content { sha256: hex(&self.hasher.finalize()), bytes: length, beginnings: self.found })
     }
 
     /// The next record.
@@ -244,6 +268,20 @@ impl<R: Read> Framer<R> {
         Span { line: span_line, offset, start, end, terminated }
     }
 
+    /// Hashes fresh bytes, with a look at the hash at every length that is marked.
+    fn hash(&mut self, at: usize, length: usize) {
+        let begins = self.base + at as u64;
+        let mut from = at;
+        while let Some(mark) = self.marks.first().copied().filter(|mark| *mark <= begins + length as u64) {
+            let until = at + usize::try_from(mark.saturating_sub(begins)).unwrap_or_default();
+            self.hasher.update(&self.buf[from..until]);
+            self.found.push((mark, hex(&self.hasher.clone().finalize())));
+            from = until;
+            self.marks.remove(0);
+        }
+        self.hasher.update(&self.buf[from..at + length]);
+    }
+
     /// Reads one more block; what is left of the last one moves to the front.
     fn fill(&mut self) -> io::Result<()> {
         if self.pos > 0 {
@@ -261,7 +299,7 @@ impl<R: Read> Framer<R> {
                 other => break other?,
             }
         };
-        self.hasher.update(&self.buf[self.filled..self.filled + read]);
+        self.hash(self.filled, read);
         self.filled += read;
         self.ended = read == 0;
         Ok(())
@@ -382,8 +420,21 @@ mod tests {
     fn the_hash_is_that_of_the_whole_content() {
         let mut framer = Framer::new(&b"abc"[..], 4096);
         assert!(matches!(framer.next_frame().unwrap(), Frame::Record(_)));
-        let (sha, length) = framer.finish().unwrap();
-        assert_eq!(sha, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
-        assert_eq!(length, 3);
+        let content = framer.finish().unwrap();
+        assert_eq!(content.sha256, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+        assert_eq!(content.bytes, 3);
+    }
+
+    #[test]
+    fn the_hashes_of_beginnings_are_those_of_shorter_contents() {
+        let text: Vec<u8> = (0..3_000_000u32).map(|index| b"abc,\n"[index as usize % 5]).collect();
+        let mut framer = Framer::new(&text[..], 4096);
+        framer.mark(vec![2_999_999, 1, 1 << 20, (1 << 20) + 1, 9_000_000]);
+        let content = framer.finish().unwrap();
+        assert_eq!(content.beginnings.len(), 4);
+        for (length, sha) in content.beginnings {
+            let shorter = Framer::new(&text[..length as usize], 4096).finish().unwrap();
+            assert_eq!(sha, shorter.sha256, "{length}");
+        }
     }
 }

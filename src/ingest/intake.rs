@@ -1,7 +1,7 @@
 //! The queue of files behind the screen: a plain thread that takes them in one after the other and tells
 //! how far it is.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -120,7 +120,11 @@ fn progress_of(path: &Path, status: Status) -> Progress {
 
 fn work(shared: &Shared, ingest: &Ingest, inbox: &Inbox, listener: &Listener) {
     while let Some(order) = next(shared) {
-        let mut report = |progress: Progress| listener(progress);
+        let mut told = HashSet::new();
+        let mut report = |progress: Progress| {
+            told.insert((progress.path.clone(), progress.status));
+            listener(progress);
+        };
         let rows = ingest.file(&order.path, !order.from_inbox, &shared.stop, &mut report);
         // A file that was refused before it had a row in the control database is told of here.
         for row in &rows {
@@ -129,7 +133,9 @@ fn work(shared: &Shared, ingest: &Ingest, inbox: &Inbox, listener: &Listener) {
             progress.rows = row.rows.unsigned_abs();
             progress.rejected_rows = row.rejected_rows.unsigned_abs();
             progress.error.clone_from(&row.error);
-            listener(progress);
+            if !told.contains(&(progress.path.clone(), progress.status)) {
+                listener(progress);
+            }
         }
         let settled = !rows.is_empty() && rows.iter().all(|row| matches!(row.status, Status::Done | Status::Duplicate));
         if order.from_inbox

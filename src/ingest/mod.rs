@@ -304,7 +304,10 @@ impl Ingest {
                 progress.rows_per_second = rows as f64 / began.elapsed().as_secs_f64().max(1e-3);
                 report(progress.clone());
             };
+            let known_lengths =
+                self.catalog.control(|control| control.known_lengths(member.plain.then_some(member.total)))?;
             let context = Context {
+                known_lengths: &known_lengths,
                 rules: &self.rules,
                 names: &self.names,
                 max_record: self.config.ingest.max_record_bytes,
@@ -338,8 +341,8 @@ impl Ingest {
                 RolePlan::File(role) => role.as_str().to_owned(),
                 RolePlan::Rows => "mixed".to_owned(),
             },
-            bytes: number(staged.bytes),
-            sha256: staged.sha256,
+            bytes: number(staged.content.bytes),
+            sha256: staged.content.sha256,
             rows: number(staged.tally.rows),
             rejected_rows: number(staged.rejects.count),
             min_time: staged.tally.min_time,
@@ -349,7 +352,8 @@ impl Ingest {
         };
         let place = self.catalog.layout().rejects().join(format!("file-{id}.csv"));
         staged.rejects.finish(&place).map_err(Error::Rejects)?;
-        let incoming = Incoming { file_id: id, done, segments: staged.segments, rollup: staged.rollup };
+        let grown_from = self.catalog.control(|control| control.grown_from(&staged.content.beginnings))?;
+        let incoming = Incoming { file_id: id, done, segments: staged.segments, rollup: staged.rollup, grown_from };
         match commit_file(&self.catalog, staging, incoming, clock())? {
             Outcome::Done { .. } => Ok(None),
             Outcome::Duplicate(known) => {

@@ -11,7 +11,7 @@ use arrow::array::RecordBatch;
 
 use super::decode::{Decoder, NameRole, Partition, RolePlan, Tally};
 use super::derive::Rules;
-use super::frame::{Frame, Framer};
+use super::frame::{Content, Frame, Framer};
 use super::header::{self, Names, Plan, delimiter_of, is_type_cell, looks_like_header};
 use super::open::Member;
 use super::reject::Rejects;
@@ -47,10 +47,8 @@ pub struct StagedFile {
     pub roles: RolePlan,
     /// Rows put aside.
     pub rejects: Rejects,
-    /// SHA-256 of the content.
-    pub sha256: String,
-    /// Bytes of the content.
-    pub bytes: u64,
+    /// What the stream was found to hold.
+    pub content: Content,
 }
 
 /// What is needed to read a stream.
@@ -66,6 +64,8 @@ pub struct Context<'a> {
     pub staging: &'a Staging,
     /// The file's id.
     pub file_id: i64,
+    /// Lengths of known contents; the stream may be one of them, grown.
+    pub known_lengths: &'a [u64],
     /// Set when the program is asked to stop.
     pub stop: &'a AtomicBool,
 }
@@ -79,6 +79,7 @@ pub fn stage(context: Context<'_>, member: Member, roles: Option<RolePlan>, tick
     let name_role = NameRole::of(&member.name);
     let name = member.name.clone();
     let mut framer = Framer::new(member.reader, context.max_record);
+    framer.mark(context.known_lengths.to_vec());
     let beginning = framer.peek().map_err(Error::Read)?;
     let skipped = prologue(beginning)?;
     framer.skip(skipped);
@@ -112,8 +113,8 @@ pub fn stage(context: Context<'_>, member: Member, roles: Option<RolePlan>, tick
     if tally.rows > 0 && right != roles {
         return Err(Error::Roles(right));
     }
-    let (sha256, bytes) = framer.finish().map_err(Error::Read)?;
-    Ok(StagedFile { segments, rollup, tally, roles, rejects, sha256, bytes })
+    let content = framer.finish().map_err(Error::Read)?;
+    Ok(StagedFile { segments, rollup, tally, roles, rejects, content })
 }
 
 /// Passes over the header line, and blank lines before it.

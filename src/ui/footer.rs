@@ -88,13 +88,12 @@ fn hints(state: &State) -> Vec<(String, String)> {
     for action in ORDER {
         let Some(info) = action.info().filter(|info| contexts.contains(&info.context)) else { continue };
         let useful = match info.action {
+            // Nothing to ask about yet.
+            action if state.is_catalog_empty() && state.overlay.is_none() => action == Action::AddFiles,
             Action::Drill => state.detail.is_none(),
             Action::Variant => panel.is_some_and(|panel| panel.variants.len() > 1),
             Action::NextPanel => state.board().panels.len() > 1,
             Action::Accept | Action::Complete => !matches!(state.overlay, Some(Overlay::Help(_))),
-            // Nothing to ask about yet.
-            Action::AddFiles => true,
-            _ if state.is_catalog_empty() && state.overlay.is_none() => false,
             _ => true,
         };
         if useful {

@@ -147,6 +147,23 @@ fn a_file_that_grew_adds_only_what_is_new() {
 }
 
 #[test]
+fn rows_without_a_recipient_of_a_file_that_grew_count_once() {
+    let desk = Desk::new();
+    let header = "type,timeLogged,feedbackType,orig,rcpt,jobId\n";
+    let line = |second: u32| format!("f,2026-11-23 05:00:{second:02}+0000,abuse,a@x.example,,j1\n");
+    let mut text = header.to_owned() + &line(0) + &line(0);
+    desk.ingest("fbl.csv", &text);
+    for second in 1..4 {
+        text += &line(second);
+        desk.ingest("fbl.csv", &text);
+        assert_eq!(desk.totals(&[])["complaints"], 2 + second);
+    }
+    // Another file with the same rows is another matter: without a recipient nothing merges.
+    desk.ingest("other.csv", format!("{header}{}{}", line(9), line(0)));
+    assert_eq!(desk.totals(&[])["complaints"], 7);
+}
+
+#[test]
 fn an_unusable_file_says_what_is_missing_and_what_to_do() {
     let desk = Desk::new();
     let report = desk.ingest("prices.csv", "id,price\n1,2\n");

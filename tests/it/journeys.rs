@@ -46,6 +46,7 @@ fn keys_lead_to_the_expected_scope() {
             "tab tab tab enter",
             vec![
                 "reply=421-4.7.28 Gmail has detected an unusual rate of unsolicited mail originating from your IP address *",
+                "provider=Google",
             ],
         ),
     ];

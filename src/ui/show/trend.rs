@@ -85,7 +85,9 @@ pub(crate) fn draw(
         return None;
     }
     let (from, until) = bounds(answer, &courses)?;
-    let least = courses.iter().flatten().filter_map(|(_, number)| *number).fold(top, f64::min);
+    // PowerMTA writes whole seconds: none at all is less than one, not infinitely less.
+    let above_zero = |number: &f64| *number > 0.0;
+    let least = courses.iter().flatten().filter_map(|(_, number)| *number).filter(above_zero).fold(top, f64::min);
     let scale = Scale::new(least, top, usize::from(area.height.saturating_sub(2)), unit);
     let ticks = scale.ticks(unit);
     let margin = ticks.iter().map(|(_, text)| width(text)).max().unwrap_or(1) + 1;
