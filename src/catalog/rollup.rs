@@ -17,7 +17,9 @@ use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, Int32Type, Int64Type, Schema, SchemaRef, TimestampMicrosecondType};
 
 use hashbrown::HashMap;
-use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
+use parquet::arrow::arrow_reader::{
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
+};
 
 use super::control::RollupFile;
 use super::{Result, layout, write};
@@ -307,7 +309,7 @@ impl Builder {
 
     fn latency_batch(&self, date: Option<i32>) -> Result<RecordBatch> {
         let mut rows: Vec<(&LatencyKey, &LatencyCell)> =
-            self.latency.iter().filter(|(key, cell)| key.date == date && cell.n != 0).collect();
+            self.latency.iter().filter(|(key, cell)| key.date == date && (cell.n != 0 || cell.sum != 0)).collect();
         rows.sort_unstable_by_key(|(key, _)| **key);
         let hours: TimestampMicrosecondArray = rows.iter().map(|(key, _)| Some(key.hour)).collect();
         let dimensions = rows.iter().map(|(key, _)| LATENCY_DIMENSIONS[usize::from(key.dimension)]);
@@ -369,8 +371,8 @@ pub fn latency_schema() -> SchemaRef {
 
 /// Reads a rollup file with its words as dictionaries.
 pub fn read(path: &Path) -> Result<ParquetRecordBatchReader> {
-    let open = || File::open(path).map_err(|source| super::Error::Disk { path: path.to_owned(), source });
-    let plain = ParquetRecordBatchReaderBuilder::try_new(open()?)?;
+    let file = File::open(path).map_err(|source| super::Error::Disk { path: path.to_owned(), source })?;
+    let plain = ArrowReaderMetadata::load(&file, ArrowReaderOptions::new())?;
     let dictionary = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
     let fields: Vec<Field> = plain
         .schema()
@@ -382,7 +384,8 @@ pub fn read(path: &Path) -> Result<ParquetRecordBatchReader> {
         })
         .collect();
     let options = ArrowReaderOptions::new().with_schema(Arc::new(Schema::new(fields)));
-    Ok(ParquetRecordBatchReaderBuilder::try_new_with_options(open()?, options)?.with_batch_size(1 << 16).build()?)
+    let metadata = ArrowReaderMetadata::try_new(Arc::clone(plain.metadata()), options)?;
+    Ok(ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata).with_batch_size(1 << 16).build()?)
 }
 
 #[cfg(test)]

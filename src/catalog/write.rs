@@ -8,6 +8,7 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, RecordBatch, TimestampMicrosecondArray, UInt64Array};
 use arrow::compute::{SortColumn, SortOptions, lexsort_to_indices, take_record_batch};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::arrow::arrow_writer::{ArrowWriter, ArrowWriterOptions};
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
@@ -161,12 +162,14 @@ impl SegmentWriter {
 
 fn finish_file(writer: ArrowWriter<File>, rows: i64, path: &Path) -> Result<File> {
     let file = writer.inner().try_clone()?;
-    let metadata = writer.close()?;
-    let written = metadata.file_metadata().num_rows();
-    if written != rows {
-        return Err(super::Error::RowCount { path: path.to_owned(), expected: rows, found: written });
-    }
+    writer.close()?;
     file.sync_all()?;
+    // What counts is what a reader finds, not what the writer believes.
+    let footer = ArrowReaderMetadata::load(&file, ArrowReaderOptions::new())?;
+    let found = footer.metadata().file_metadata().num_rows();
+    if found != rows {
+        return Err(super::Error::RowCount { path: path.to_owned(), expected: rows, found });
+    }
     Ok(file)
 }
 

@@ -192,7 +192,21 @@ fn whole(path: &Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
-/// A file itself, or the files in a folder.
+/// A file itself, or the files in a folder and its folders; hidden ones and symbolic links are left out.
 pub fn files_of(path: &Path) -> Vec<PathBuf> {
-    if path.is_dir() { files_in(path) } else { vec![path.to_owned()] }
+    if !path.is_dir() {
+        return vec![path.to_owned()];
+    }
+    let mut files = files_in(path);
+    let mut folders: Vec<PathBuf> = fs::read_dir(path)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
+        .filter(|entry| !entry.file_name().as_encoded_bytes().starts_with(b"."))
+        .map(|entry| entry.path())
+        .collect();
+    folders.sort();
+    files.extend(folders.iter().flat_map(|folder| files_of(folder)));
+    files
 }

@@ -127,7 +127,8 @@ struct LatencyRow {
     role: u32,
     bucket: i32,
     n: i32,
-    max: i32,
+    // Milliseconds: 45 days, which real files hold, are more than 32 bits.
+    max: i64,
     sum: i64,
     dimension: u8,
     attempt: bool,
@@ -222,7 +223,7 @@ impl Cells {
             let start = width.map_or(0, |width| row.hour.div_euclid(width) * width);
             let counts = sums.entry((group, start)).or_default();
             let histogram = if row.attempt { &mut counts.attempt } else { &mut counts.delivery };
-            histogram.add(row.bucket, i64::from(row.n), row.sum, i64::from(row.max));
+            histogram.add(row.bucket, i64::from(row.n), row.sum, row.max);
         }
         Ok(named(sums, &words, query, LATENCY_BUCKET))
     }
@@ -370,7 +371,7 @@ impl Cells {
                     role: roles[row],
                     bucket: buckets.value(row),
                     n: narrow(n.value(row)),
-                    max: narrow(max.value(row)),
+                    max: max.value(row),
                     sum: sum.value(row),
                     dimension: dimension_ids
                         .iter()

@@ -264,7 +264,7 @@ impl Failure {
         Self {
             what: "the catalog cannot be read".to_owned(),
             why: error.to_string(),
-            hint: "run `pmtop doctor`".to_owned(),
+            hint: "check the disk, and who may read the catalog's folder".to_owned(),
         }
     }
 

@@ -36,11 +36,12 @@ pub struct ReplyGroup {
 }
 
 impl ReplyGroup {
-    /// A filter value that finds the rows of the group.
+    /// A filter value that finds the rows of the group: its words in their order. What is between them may
+    /// differ, since a template is free of the codes that every line of a long reply repeats.
     pub fn pattern(&self) -> String {
-        PLACEHOLDERS
-            .iter()
-            .fold(format!("*{}*", self.template), |pattern, placeholder| pattern.replace(placeholder, "*"))
+        let words = PLACEHOLDERS.iter().fold(self.template.clone(), |text, placeholder| text.replace(placeholder, " "));
+        let words: Vec<&str> = words.split_whitespace().collect();
+        format!("*{}*", words.join("*"))
     }
 }
 
@@ -92,12 +93,14 @@ mod tests {
     #[test]
     fn the_pattern_of_a_group_finds_its_replies() {
         use crate::text::wildcard;
-        let text = "smtp;421 4.7.28 [192.0.2.1] Our system has detected an unusual rate";
-        let group = ReplyGroup { template: crate::reply::template(text), ..ReplyGroup::default() };
-        assert!(
-            wildcard(group.pattern().to_lowercase().as_bytes(), text.to_lowercase().as_bytes()),
-            "{}",
-            group.pattern()
-        );
+        for text in [
+            "smtp;421 4.7.28 [192.0.2.1] Our system has detected an unusual rate",
+            "smtp;421-4.7.28 [192.0.2.1] Our system has detected 421-4.7.28 an unusual rate. 421 4.7.28 Visit x - gsmtp",
+            "smtp; 554-gmx.net (mxgmx104) Nemesis ESMTP Service not available 554-No SMTP service 554 IP is listed.",
+        ] {
+            let group = ReplyGroup { template: crate::reply::template(text), ..ReplyGroup::default() };
+            let pattern = group.pattern().to_lowercase();
+            assert!(wildcard(pattern.as_bytes(), text.to_lowercase().as_bytes()), "{pattern}");
+        }
     }
 }

@@ -79,15 +79,16 @@ pub(super) fn draw_scope(frame: &mut Frame<'_>, area: Rect, state: &State) {
     write(&range_name(state.scope.time), theme.title, &mut left);
     let filters = state.scope.filters();
     for (at, filter) in filters.iter().enumerate() {
-        let chip = format!(" {} ", fit(&display(&filter.to_string()), 36));
-        let more = format!(" +{}", filters.len() - at);
+        let text = display(&filter.to_string()).into_owned();
+        let behind = if at + 1 < filters.len() { width(" +9") } else { 0 };
+        let room = left.saturating_sub(4 + behind).min(36);
         // The last chips are the ones that Backspace takes: say at least how many are hidden.
-        if width(&chip) + 2 + width(&more) > left && at + 1 < filters.len() || width(&chip) + 2 > left {
-            write(&more, theme.warn, &mut left);
+        if width(&text) > room && room < 12 {
+            write(&format!(" +{}", filters.len() - at), theme.warn, &mut left);
             break;
         }
         write("  ", theme.text, &mut left);
-        write(&chip, theme.chip, &mut left);
+        write(&format!(" {} ", fit(&text, room)), theme.chip, &mut left);
     }
     right_aligned(frame, area, &trust);
 }

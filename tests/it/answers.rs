@@ -312,3 +312,15 @@ fn a_value_and_its_exclusion_leave_nothing() {
         assert_eq!(desk.totals(&filters)["delivered"], 0);
     }
 }
+
+#[test]
+fn a_group_of_replies_leads_to_its_rows() {
+    let (desk, _) = day(24, 3000);
+    let groups = desk.rows(Report::Replies, &[]);
+    assert!(groups.len() > 20);
+    for group in groups {
+        let filter = format!("reply={}", group["reply_pattern"].as_str().unwrap());
+        let found = desk.ask(Report::Events, &scope(&[&filter])).rows.len();
+        assert!(found as i64 >= group["n"].as_i64().unwrap(), "{filter}: {found} rows for {group}");
+    }
+}

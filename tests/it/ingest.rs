@@ -164,6 +164,16 @@ fn rows_without_a_recipient_of_a_file_that_grew_count_once() {
 }
 
 #[test]
+fn a_latency_of_weeks_is_kept_as_it_is() {
+    let desk = Desk::new();
+    let row = "d,2026-11-23 10:00:00+0000,2026-10-09 10:00:00+0000,a@b.example,x@y.example,2.0.0,smtp;250 ok,success,192.0.2.1,v1,j\n";
+    desk.ingest("acct.csv", format!("{HEADER}{row}"));
+    let days: i64 = 45 * 86_400_000;
+    assert_eq!(desk.totals(&[])["latency"]["delivery"]["max_ms"], days);
+    assert_eq!(desk.totals(&["recipient=x@y.example"])["latency"]["delivery"]["max_ms"], days);
+}
+
+#[test]
 fn an_unusable_file_says_what_is_missing_and_what_to_do() {
     let desk = Desk::new();
     let report = desk.ingest("prices.csv", "id,price\n1,2\n");

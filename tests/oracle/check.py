@@ -736,7 +736,7 @@ def check(options, work):
     checks = Checks()
     logs = work / "logs"
     truth = generate(options, logs, work / "truth.json", "--messages", options.messages, "--overlap", 500,
-                     "--max-file-rows", 100_000, "--tail-days", 0, seed=options.seed)
+                     "--max-file-rows", options.messages * 5 // 8, "--tail-days", 0, seed=options.seed)
     print(f"{options.messages} messages, {sum(truth['rows_written'].values())} rows, seed {options.seed}", flush=True)
     make = lambda name: Pmtop(options.pmtop.absolute(), work / name, work)
     pmtop = make("catalog")
