@@ -21,16 +21,16 @@ pub async fn write(
     raw: bool,
     out: &mut (dyn Write + Send),
 ) -> Result<(), Failure> {
-    let failed = |error: io::Error| Failure {
-        what: "the answer was not written".to_owned(),
-        why: error.to_string(),
-        hint: String::new(),
-    };
     if question.report == Report::Events && matches!(format, Format::Csv | Format::Json) {
         return events(engine, question, format, raw, out).await;
     }
     let answer = report::answer(engine, question).await?;
-    print::print(out, &answer.table, format, raw).map_err(failed)
+    print::print(out, &answer.table, format, raw).map_err(not_written)
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "used as a function in map_err")]
+fn not_written(error: io::Error) -> Failure {
+    Failure { what: "the answer was not written".to_owned(), why: error.to_string(), hint: String::new() }
 }
 
 async fn events(
@@ -40,11 +40,6 @@ async fn events(
     raw: bool,
     out: &mut (dyn Write + Send),
 ) -> Result<(), Failure> {
-    let failed = |error: io::Error| Failure {
-        what: "the events were not written".to_owned(),
-        why: error.to_string(),
-        hint: String::new(),
-    };
     let snapshot = engine.snapshot()?;
     let resolved = engine.resolve(&snapshot, &question.scope, engine.now(&snapshot)?)?;
     let page = &question.page;
@@ -55,14 +50,14 @@ async fn events(
         .map_err(Failure::from_engine)?;
     let empty = sql::empty_table(&crate::event::schema::QUERIED);
     let mut rows = Rows { format, raw, written: 0 };
-    rows.begin(out, &empty).map_err(failed)?;
+    rows.begin(out, &empty).map_err(not_written)?;
     while let Some(batch) = batches.next().await {
         let mut table = empty.clone();
         let batch = batch.map_err(Failure::from_engine)?;
         sql::append(&mut table, &batch).map_err(|error| Failure::from_engine(error.into()))?;
-        rows.write(out, &table).map_err(failed)?;
+        rows.write(out, &table).map_err(not_written)?;
     }
-    rows.end(out).map_err(failed)
+    rows.end(out).map_err(not_written)
 }
 
 /// Rows that are written as they come.

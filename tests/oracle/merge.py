@@ -146,10 +146,14 @@ def check(program, work, files, rng):
         flags = [flag for path in chosen for flag in ("--file", path.name)]
         want, got = program.answers(catalog), program.answers(reference, *flags)
         for answer in (want, got):
+            # Copies are not counted under a filter on files, so a row may be there for them alone.
             answer["totals"].pop("scope")
             answer["totals"].pop("merged_duplicates")
             for row in answer["by job"]:
                 row.pop("merged_duplicates")
+            answer["by job"] = [row for row in answer["by job"] if any(
+                row[name] for name in ("sent", "delivered", "bounced_total", "deferrals", "rb_events", "complaints",
+                                       "queue_errors", "remote_bounces"))]
         if got != want:
             details = differing(got["totals"], want["totals"])
             yield f"--file {' '.join(path.name for path in chosen)}: {details or 'rows by job'}"

@@ -1,0 +1,117 @@
+//! `pmtop ingest`: files in the order given, one line each, and a total.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::Context as _;
+
+use super::Output;
+use super::run::emit;
+use crate::catalog::Catalog;
+use crate::catalog::control::FileRow;
+use crate::config::Config;
+use crate::event::file_status::Status;
+use crate::ingest::progress::Progress;
+use crate::ingest::{Ingest, intake};
+use crate::report;
+
+/// Whether a file counts as taken in.
+pub const fn is_in(status: Status) -> bool {
+    matches!(status, Status::Done | Status::Duplicate)
+}
+
+pub(super) fn ingest(config: &Config, paths: &[PathBuf], output: &Output) -> anyhow::Result<u8> {
+    let catalog = Catalog::open(&config.catalog)?;
+    let ingest = Ingest::new(catalog, config)?;
+    let stop = Arc::new(AtomicBool::new(false));
+    stop_on_signals(&stop)?;
+    let mut rows: Vec<FileRow> = Vec::new();
+    let mut quiet = |_: Progress| {};
+    for path in paths {
+        if path.as_os_str() == "-" {
+            rows.extend(ingest.stream(std::io::stdin(), "stdin", &stop, &mut quiet));
+        } else {
+            let files = intake::files_of(path);
+            if files.is_empty() {
+                eprintln!("pmtop: {}: no files in this folder", path.display());
+            }
+            for file in files {
+                for row in ingest.file(&file, true, &stop, &mut quiet) {
+                    if output.format.is_none() {
+                        println!("{}", ingest_line(&row));
+                    }
+                    rows.push(row);
+                }
+                if stop.load(Ordering::Relaxed) {
+                    break;
+                }
+            }
+        }
+    }
+    let failed = rows.iter().filter(|row| !is_in(row.status)).count();
+    match output.format {
+        Some(_) => {
+            emit(output, &report::files(&rows))?;
+        }
+        None => println!("{}", ingest_total(&rows)),
+    }
+    Ok(u8::from(failed > 0 || stop.load(Ordering::Relaxed)))
+}
+
+fn ingest_line(row: &FileRow) -> String {
+    let mut line = format!("{:<11} {}", row.status.as_str(), row.name);
+    if row.status == Status::Done {
+        line += &format!("  {} rows", row.rows);
+        if row.merged_rows > 0 {
+            line += &format!(", {} merged", row.merged_rows);
+        }
+        if row.rejected_rows > 0 {
+            line += &format!(", {} rejected", row.rejected_rows);
+        }
+    }
+    if !row.error.is_empty() {
+        line += &format!("  ({})", row.error);
+    }
+    crate::text::display(&line).into_owned()
+}
+
+fn ingest_total(rows: &[FileRow]) -> String {
+    let count = |statuses: &[Status]| rows.iter().filter(|row| statuses.contains(&row.status)).count();
+    let sum = |of: fn(&FileRow) -> i64| rows.iter().filter(|row| row.status == Status::Done).map(of).sum::<i64>();
+    format!(
+        "{} files: {} taken in, {} duplicates, {} rejected or failed; {} rows, {} merged, {} rejected",
+        rows.len(),
+        count(&[Status::Done]),
+        count(&[Status::Duplicate]),
+        rows.len() - count(&[Status::Done, Status::Duplicate]),
+        sum(|row| row.rows),
+        sum(|row| row.merged_rows),
+        sum(|row| row.rejected_rows),
+    )
+}
+
+/// Sets a flag on SIGINT and SIGTERM; a second one ends the process at once.
+pub fn stop_on_signals(stop: &Arc<AtomicBool>) -> anyhow::Result<()> {
+    let stop = Arc::clone(stop);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("signals")?;
+    std::thread::Builder::new()
+        .name("signals".to_owned())
+        .spawn(move || {
+            runtime.block_on(async {
+                use tokio::signal::unix::{SignalKind, signal};
+                let (Ok(mut int), Ok(mut term)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+                else {
+                    return;
+                };
+                loop {
+                    tokio::select! { _ = int.recv() => {} , _ = term.recv() => {} }
+                    if stop.swap(true, Ordering::Relaxed) {
+                        std::process::exit(130);
+                    }
+                }
+            });
+        })
+        .context("signals")?;
+    Ok(())
+}

@@ -1,0 +1,317 @@
+//! The command line: what can be asked for, in which words.
+
+mod ingest;
+mod run;
+
+use std::io::IsTerminal as _;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::catalog::Catalog;
+use crate::config::Config;
+use crate::event::provider::Providers;
+use crate::ingest::derive;
+use crate::query::Engine;
+use crate::query::field::Field;
+use crate::query::filter::Filter;
+use crate::query::question::Bucket;
+use crate::query::scope::Scope;
+use crate::query::time::{self, TimeRange, Width};
+use crate::report::print::Format;
+
+pub use ingest::{is_in, stop_on_signals};
+pub use run::run;
+
+/// What happened to the mail that PowerMTA sent, in your terminal.
+///
+/// Without a command the screen opens and the inbox is watched:
+///
+///   pmtop --inbox /var/log/pmta        watch a folder and look at it
+///   pmtop demo                         a day of invented mail, to look around
+///   pmtop ingest acct-2026-11-23*.csv  take files in
+///   pmtop report operations --by domain --last 24h
+///   pmtop sql 'select kind, count(*) from events group by kind'
+#[derive(Debug, Parser)]
+#[command(version, verbatim_doc_comment)]
+pub struct Cli {
+    /// Settings and places, for every command.
+    #[command(flatten)]
+    pub places: Places,
+    /// What to do; the screen, if nothing is named.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// Where things are.
+#[derive(Debug, Args)]
+pub struct Places {
+    /// Folder to watch for log files; may be given several times.
+    #[arg(long, env = "PMTOP_INBOX", value_delimiter = ':', global = true)]
+    pub inbox: Vec<PathBuf>,
+    /// Folder of the catalog.
+    #[arg(long, env = "PMTOP_CATALOG", global = true)]
+    pub catalog: Option<PathBuf>,
+    /// Configuration file.
+    #[arg(long, env = "PMTOP_CONFIG", global = true)]
+    pub config: Option<PathBuf>,
+}
+
+/// A command without a screen.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Write a day of invented logs with an incident hidden in it, and open the screen on it.
+    Demo {
+        /// Where the logs and the catalog go; a temporary folder that is removed afterwards, if not named.
+        #[arg(long)]
+        dir: Option<PathBuf>,
+    },
+    /// Take in files, folders and archives; `-` is standard input. Exit code 1 if one was rejected or failed.
+    Ingest {
+        /// What to take in.
+        #[arg(required = true)]
+        paths: Vec<PathBuf>,
+        /// How it is printed.
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Watch the inbox without a screen (for systemd); one line a file on stderr.
+    Watch,
+    /// The file table: state, rows, rejected and merged rows, time range, error.
+    Files {
+        /// How it is printed.
+        #[command(flatten)]
+        output: Output,
+    },
+    /// The numbers of any panel.
+    Report {
+        /// Which report.
+        name: ReportName,
+        /// Group by: job, user, sender, sender-domain, domain, provider, vmta, pool, source-ip, …
+        #[arg(long, value_parser = parse_group)]
+        by: Option<Field>,
+        /// Time buckets.
+        #[arg(long)]
+        bucket: Option<BucketName>,
+        /// Sort by a column, greatest first; `column:asc` for smallest first.
+        #[arg(long)]
+        sort: Option<String>,
+        /// Most rows.
+        #[arg(long)]
+        limit: Option<usize>,
+        /// Time range and filters.
+        #[command(flatten)]
+        scope: ScopeFlags,
+        /// How it is printed.
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Rows of the Explorer, newest first.
+    Events {
+        /// Most rows; all if piped, 100 on a terminal.
+        #[arg(long)]
+        limit: Option<usize>,
+        /// Rows to pass over.
+        #[arg(long, default_value_t = 0)]
+        offset: usize,
+        /// Sort by a column, greatest first; `column:asc` for smallest first.
+        #[arg(long)]
+        sort: Option<String>,
+        /// Time range and filters.
+        #[command(flatten)]
+        scope: ScopeFlags,
+        /// How it is printed.
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Read-only SQL over `events`, `copies` and `files`.
+    Sql {
+        /// One statement.
+        statement: String,
+        /// How it is printed.
+        #[command(flatten)]
+        output: Output,
+    },
+    /// The settings.
+    Config {
+        /// What to do with them.
+        #[command(subcommand)]
+        action: ConfigAction,
+    },
+    /// Print completions for a shell.
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page.
+    Man,
+}
+
+/// What to do with the settings.
+#[derive(Debug, Subcommand)]
+pub enum ConfigAction {
+    /// Check the file; exit code 1 with the line if it is wrong.
+    Check,
+    /// Print every setting in force.
+    Print,
+}
+
+/// The reports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ReportName {
+    /// Every number of the scope.
+    Totals,
+    /// Every number by a field, by time, or both.
+    Operations,
+    /// Latency by a field, slowest first.
+    Latency,
+    /// Domains (or providers) compared.
+    Domains,
+    /// Risk score by a field.
+    Risk,
+    /// Jobs by volume.
+    Jobs,
+    /// Users by volume.
+    Users,
+    /// Senders by volume.
+    Senders,
+    /// Replies, grouped by what they say.
+    Replies,
+}
+
+/// Widths of time buckets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum BucketName {
+    /// One minute.
+    Minute,
+    /// A quarter of an hour.
+    Quarter,
+    /// One hour.
+    Hour,
+    /// One day.
+    Day,
+}
+
+impl BucketName {
+    const fn bucket(self) -> Bucket {
+        Bucket::Fixed(match self {
+            Self::Minute => Width::Minute,
+            Self::Quarter => Width::Quarter,
+            Self::Hour => Width::Hour,
+            Self::Day => Width::Day,
+        })
+    }
+}
+
+/// How data is printed.
+#[derive(Debug, Args)]
+pub struct Output {
+    /// Format: table on a terminal, csv when piped.
+    #[arg(long)]
+    pub format: Option<Format>,
+    /// CSV cells as they are, even those that a spreadsheet would run as formulas.
+    #[arg(long)]
+    pub raw: bool,
+}
+
+impl Output {
+    fn format(&self) -> Format {
+        let default = if std::io::stdout().is_terminal() { Format::Table } else { Format::Csv };
+        self.format.unwrap_or(default)
+    }
+}
+
+macro_rules! scope_flags {
+    ($($name:ident: $field:ident),+ $(,)?) => {
+        /// Time range and filters. Values of one flag are ORed, `!value` excludes, `*` is a wildcard.
+        #[derive(Debug, Args)]
+        pub struct ScopeFlags {
+            /// From (inclusive): 2026-11-23 or 2026-11-23T14:30, UTC unless an offset is given.
+            #[arg(long, value_parser = parse_time)]
+            since: Option<i64>,
+            /// Until (exclusive).
+            #[arg(long, value_parser = parse_time)]
+            until: Option<i64>,
+            /// The time up to the newest event: 15m, 24h, 7d.
+            #[arg(long, value_parser = parse_duration, conflicts_with_all = ["since", "until"])]
+            last: Option<i64>,
+            /// Count distinct messages exactly (they are; accepted for scripts).
+            #[arg(long)]
+            exact: bool,
+            $(#[arg(long, help = Field::$field.help(), value_name = "VALUE", help_heading = "Filters")]
+            $name: Vec<String>,)+
+        }
+
+        impl ScopeFlags {
+            fn filters(&self) -> Vec<Filter> {
+                let mut filters = Vec::new();
+                $(filters.extend(self.$name.iter().map(|value| Filter::from_flag(Field::$field, value)));)+
+                filters
+            }
+        }
+    };
+}
+
+scope_flags! {
+    job: Job, user: User, sender: Sender, sender_domain: SenderDomain, domain: Domain, provider: Provider, vmta: Vmta,
+    pool: Pool, source_ip: SourceIp, r#type: Type, kind: Kind, record_type: RecordType, bounce_category: BounceCategory,
+    bounce_class: BounceClass, reply_class: ReplyClass, status: Status, recipient: Recipient, message_id: MessageId,
+    custom_header: CustomHeader, env_id: EnvId, queue: Queue, dsn_mta: DsnMta, reply: Reply, host: Host, file: File,
+}
+
+impl ScopeFlags {
+    fn scope(&self) -> anyhow::Result<Scope> {
+        let range = match self.last {
+            Some(span) => TimeRange::Last(span),
+            None => time::between(self.since, self.until).map_err(usage)?,
+        };
+        Ok(Scope::new(range, self.filters()))
+    }
+}
+
+fn parse_time(text: &str) -> Result<i64, String> {
+    time::parse_time(text).map_err(|error| error.to_string())
+}
+
+fn parse_duration(text: &str) -> Result<i64, String> {
+    time::parse_duration(text).map_err(|error| error.to_string())
+}
+
+fn parse_group(text: &str) -> Result<Field, String> {
+    let groups = || {
+        let names: Vec<&str> =
+            crate::query::field::FIELDS.iter().filter(|field| field.groups()).map(|field| field.name()).collect();
+        names.join(", ")
+    };
+    Field::parse(text).filter(|field| field.groups()).ok_or_else(|| format!("cannot group by it; one of {}", groups()))
+}
+
+/// A mistake in how the command was called; exit code 2.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Usage(String);
+
+fn usage(error: impl std::fmt::Display) -> anyhow::Error {
+    Usage(error.to_string()).into()
+}
+
+/// The settings: flags > environment > file > defaults (clap has put the environment into the flags).
+pub fn settings(places: &Places) -> anyhow::Result<Config> {
+    let mut config = Config::load(places.config.as_deref())?;
+    if let Some(catalog) = &places.catalog {
+        config.catalog.clone_from(catalog);
+    }
+    if !places.inbox.is_empty() {
+        config.inbox.folders.clone_from(&places.inbox);
+    }
+    Ok(config)
+}
+
+/// Opens the catalog and an engine on it.
+pub fn engine(config: &Config) -> anyhow::Result<Arc<Engine>> {
+    let catalog = Catalog::open(&config.catalog)?;
+    let providers =
+        Providers::with_overrides(derive::own_providers(config)).map_err(|error| anyhow::anyhow!("{error}"))?;
+    Engine::new(catalog, config, providers).map_err(|failure| anyhow::anyhow!("{failure}"))
+}

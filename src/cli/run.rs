@@ -1,0 +1,166 @@
+//! Runs the commands that need no screen. Data goes to stdout, everything else to stderr.
+
+use std::io::{IsTerminal as _, Write};
+
+use anyhow::bail;
+use clap::CommandFactory as _;
+
+use super::{BucketName, Cli, Command, ConfigAction, Output, ReportName, engine, ingest, usage};
+use crate::catalog::Catalog;
+use crate::config::Config;
+use crate::export;
+use crate::ingest::derive;
+use crate::query::field::Field;
+use crate::query::question::{Page, Question, Report, Sort};
+use crate::query::table::Table;
+use crate::report;
+use crate::report::print::{self, Format};
+
+/// Runs a command that needs no screen; the exit code.
+pub fn run(config: &Config, command: Command) -> anyhow::Result<u8> {
+    match command {
+        Command::Ingest { paths, output } => ingest::ingest(config, &paths, &output),
+        Command::Files { output } => {
+            let table = report::files(&Catalog::open(&config.catalog)?.files()?);
+            emit(&output, &table)
+        }
+        Command::Report { name, by, bucket, sort, limit, scope, output } => {
+            let report = report_of(name, by, bucket)?;
+            let page = Page { offset: 0, limit, sort: sort.as_deref().map(parse_sort) };
+            let question = Question { page, ..Question::new(report, scope.scope()?) };
+            print_report(config, &question, &output)
+        }
+        Command::Events { limit, offset, sort, scope, output } => {
+            const ON_TERMINAL: usize = 100;
+            let default = std::io::stdout().is_terminal().then_some(ON_TERMINAL);
+            let page = Page { offset, limit: limit.or(default), sort: sort.as_deref().map(parse_sort) };
+            let question = Question { page, ..Question::new(Report::Events, scope.scope()?) };
+            check_sort(&question)?;
+            let engine = engine(config)?;
+            let mut out = std::io::BufWriter::new(std::io::stdout());
+            let written = engine.block_on(export::write(&engine, &question, output.format(), output.raw, &mut out));
+            finish(written.map_err(|failure| anyhow::anyhow!("{failure}")), &mut out)
+        }
+        Command::Sql { statement, output } => {
+            let engine = engine(config)?;
+            let table = engine.block_on(engine.sql(&statement)).map_err(|failure| anyhow::anyhow!("{failure}"))?;
+            if table.more {
+                eprintln!("pmtop: the first {} rows; raise `query.max_rows` for more", table.rows.len());
+            }
+            emit(&output, &table)
+        }
+        Command::Config { action: ConfigAction::Check } => {
+            derive::Rules::new(config)?;
+            eprintln!("pmtop: the settings are fine");
+            Ok(0)
+        }
+        Command::Config { action: ConfigAction::Print } => {
+            print!("{}", config.print()?);
+            Ok(0)
+        }
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "pmtop", &mut std::io::stdout());
+            Ok(0)
+        }
+        Command::Man => {
+            clap_mangen::Man::new(Cli::command()).render(&mut std::io::stdout())?;
+            Ok(0)
+        }
+        Command::Demo { .. } | Command::Watch => bail!("internal error: this command is run elsewhere"),
+    }
+}
+
+fn report_of(name: ReportName, by: Option<Field>, bucket: Option<BucketName>) -> anyhow::Result<Report> {
+    let one_of = |by: Option<Field>, default: Field, allowed: &[Field]| match by {
+        None => Ok(default),
+        Some(field) if allowed.contains(&field) => Ok(field),
+        Some(field) => {
+            let names: Vec<&str> = allowed.iter().map(|field| field.name()).collect();
+            Err(usage(format!("this report cannot group by `{}`; one of {}", field.name(), names.join(", "))))
+        }
+    };
+    let operations =
+        |default: Field| Report::Operations { by: Some(by.unwrap_or(default)), bucket: bucket.map(BucketName::bucket) };
+    let risky = [
+        Field::User,
+        Field::Sender,
+        Field::SenderDomain,
+        Field::Job,
+        Field::SourceIp,
+        Field::Vmta,
+        Field::Domain,
+        Field::Provider,
+    ];
+    Ok(match name {
+        ReportName::Totals => Report::Totals,
+        ReportName::Operations => Report::Operations { by, bucket: bucket.map(BucketName::bucket) },
+        ReportName::Latency => Report::Latency { by: by.unwrap_or(Field::Domain) },
+        ReportName::Domains => Report::Domains { by: one_of(by, Field::Domain, &[Field::Domain, Field::Provider])? },
+        ReportName::Risk => Report::Risk { by: one_of(by, Field::User, &risky)? },
+        ReportName::Jobs => operations(Field::Job),
+        ReportName::Users => operations(Field::User),
+        ReportName::Senders => operations(Field::Sender),
+        ReportName::Replies => Report::Replies,
+    })
+}
+
+fn parse_sort(text: &str) -> Sort {
+    match text.rsplit_once(':') {
+        Some((column, "asc")) => Sort { column: column.to_owned(), descending: false },
+        Some((column, "desc")) => Sort { column: column.to_owned(), descending: true },
+        _ => Sort { column: text.to_owned(), descending: true },
+    }
+}
+
+fn check_sort(question: &Question) -> anyhow::Result<()> {
+    match &question.page.sort {
+        Some(sort) if crate::event::column_index(&sort.column).is_none() => {
+            Err(usage(format!("`{}` is no column of events", sort.column)))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn print_report(config: &Config, question: &Question, output: &Output) -> anyhow::Result<u8> {
+    let engine = engine(config)?;
+    let answer = engine.block_on(report::answer(&engine, question)).map_err(|failure| anyhow::anyhow!("{failure}"))?;
+    if let Some(sort) = &question.page.sort
+        && answer.table.column(&sort.column).is_none()
+    {
+        return Err(usage(format!("`{}` is no column of this report", sort.column)));
+    }
+    if question.report != Report::Totals {
+        return emit(output, &answer.table);
+    }
+    match output.format() {
+        Format::Json => {
+            let mut out = std::io::stdout().lock();
+            let written = print::line(&mut out, &print::totals_object(&answer.table));
+            finish(written.map_err(Into::into), &mut out)
+        }
+        Format::Csv => emit(output, &answer.table),
+        Format::Table | Format::Md => emit(output, &print::upright(&answer.table)),
+    }
+}
+
+pub(super) fn emit(output: &Output, table: &Table) -> anyhow::Result<u8> {
+    let mut out = std::io::BufWriter::new(std::io::stdout());
+    let written = print::print(&mut out, table, output.format(), output.raw);
+    finish(written.map_err(Into::into), &mut out)
+}
+
+/// A reader that has seen enough (`| head`) is no failure.
+fn finish(written: anyhow::Result<()>, out: &mut dyn Write) -> anyhow::Result<u8> {
+    let outcome = written.and_then(|()| out.flush().map_err(Into::into));
+    match outcome {
+        Err(error) if is_broken_pipe(&error) => Ok(0),
+        Err(error) => Err(error),
+        Ok(()) => Ok(0),
+    }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        cause.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
+    }) || error.to_string().contains("Broken pipe")
+}
