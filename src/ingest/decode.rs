@@ -281,150 +281,150 @@ impl<'a> Decoder<'a> {
     }
 
     fn decode_with(&mut self, plan: &Plan, row: &Row<'_>) -> Result<(), String> {
+        let said = self.read(plan, row)?;
+        let found = self.derive(plan, row, &said);
+        self.append(plan, row, &said, &found);
+        self.count(&said, &found);
+        Ok(())
+    }
+
+    /// What the cells say.
+    fn read<'r>(&self, plan: &Plan, row: &Row<'r>) -> Result<Said<'r>, String> {
         let c = self.columns;
         let get = |column: usize| row.first(&plan.sources[column]);
         let record = self.record_type(plan, row)?;
-        let (event_time, queued_time) =
-            (time_cell(&get(c.event_time), "timeLogged")?, time_cell(&get(c.queued_time), "timeQueued")?);
-        let date = event_time.or(queued_time).map(|time| i32::try_from(time.div_euclid(DAY)).unwrap_or(0));
         let rate_block = plan.rb_type.is_some_and(|cell| !row.text(cell).is_empty());
         let category = get(c.bounce_category);
-        let kind = kind_of(record, &row.at(plan.dlv_type), &row.at(plan.feedback_type), &category, rate_block);
-        let role = self.roles.of_row(record);
-        let mut filled = FillMask::default();
-
         let mut job = get(c.job_id);
         if job.is_empty() && matches!(record, RecordType::F | RecordType::Rb | RecordType::Rs) {
             job = row.at(plan.job_header);
         }
-        let (sender, recipient) = (get(c.sender), get(c.recipient));
-        let (sender, recipient) = (bare_address(&sender), bare_address(&recipient));
-        let queue = get(c.queue);
-        let diag = get(c.dsn_diag);
-        let env_id = get(c.env_id);
         // The IP of f rows is the reporter's (`reference/powermta-files.md` §3); 0.0.0.0 is no address.
         let ip = get(c.source_ip);
-        let foreign_ip = record == RecordType::F && !ip.is_empty();
-        let source_ip = if foreign_ip || &*ip == "0.0.0.0" { Cow::Borrowed("") } else { ip.clone() };
+        let foreign = record == RecordType::F && !ip.is_empty();
+        let no_ip = Cow::Borrowed("");
+        let (source_ip, foreign_ip) = match (foreign, &*ip) {
+            (true, _) => (no_ip, ip),
+            (false, "0.0.0.0") => (no_ip.clone(), no_ip),
+            (false, _) => (ip, no_ip),
+        };
+        Ok(Said {
+            record,
+            role: self.roles.of_row(record),
+            kind: kind_of(record, &row.at(plan.dlv_type), &row.at(plan.feedback_type), &category, rate_block),
+            event_time: time_cell(&get(c.event_time), "timeLogged")?,
+            queued_time: time_cell(&get(c.queued_time), "timeQueued")?,
+            job,
+            sender: bare_address(get(c.sender)),
+            recipient: bare_address(get(c.recipient)),
+            queue: get(c.queue),
+            diag: get(c.dsn_diag),
+            env_id: get(c.env_id),
+            category,
+            source_ip,
+            foreign_ip,
+        })
+    }
 
+    /// What follows from it; every word as a code.
+    fn derive(&mut self, plan: &Plan, row: &Row<'_>, said: &Said<'_>) -> Derived {
+        let c = self.columns;
+        let get = |column: usize| row.first(&plan.sources[column]);
         let dict = &mut self.dictionaries;
-        let job_code = dict[c.job_id].code(&job);
-        let queue_code = dict[c.queue].code(&queue);
-        let mta_code = dict[c.dsn_mta].code(&get(c.dsn_mta));
-        let category_code = dict[c.bounce_category].code(&category);
-        let domain_code = domain_code(&mut dict[c.recipient_domain], &recipient, &get(c.recipient_domain));
-        let sender_domain_code = domain_word(&mut dict[c.sender_domain], &sender);
-        let user_code = self.user(&get(c.user_id), job_code, &row.at(plan.user_header));
-        let provider_code = self.provider(mta_code, queue_code, domain_code);
-        let (status_code, smtp_code) = self.status(&get(c.smtp_status), &diag);
-
-        let dict = &self.dictionaries;
-        let class = if matches!(kind, Kind::Delivered | Kind::Received | Kind::Complaint) {
-            None
-        } else {
-            self.replies.class(
-                self.rules,
-                dict[c.provider].word(provider_code),
-                &diag,
-                dict[c.smtp_status].word(status_code),
-                &category,
-            )
-        };
-        let bounce_class = (kind == Kind::Bounced).then(|| {
-            let status = dict[c.smtp_status].word(status_code);
-            self.rules.bounces.class_of(class, status, &category)
-        });
-        let is_rb = role == Role::Rb || class.is_some_and(ReplyClass::is_rb);
-
-        for (there, column) in [
-            (queued_time.is_some(), KeyColumn::Queued),
-            (!sender.is_empty(), KeyColumn::Sender),
-            (job_code != NONE, KeyColumn::Job),
-            (!env_id.is_empty(), KeyColumn::EnvId),
-            (queue_code != NONE, KeyColumn::Queue),
-            (!source_ip.is_empty(), KeyColumn::SourceIp),
-            (status_code != NONE, KeyColumn::Status),
-            (!diag.is_empty(), KeyColumn::Reply),
-        ] {
-            if there {
-                filled.set(column);
-            }
-        }
-        let who: &str = if kind == Kind::QueueError { &queue } else { &recipient };
-        let key_hash = core_key_hash(kind, event_time, who);
-
-        self.headers.clear();
-        write_headers(&mut self.headers, plan, row, foreign_ip.then_some(&*ip));
-
-        let latency = match (record, event_time, queued_time) {
-            (RecordType::D | RecordType::T, Some(event), Some(queued)) => {
-                if event < queued {
-                    self.tally.negative_latencies += 1;
-                }
-                Some(((event - queued) / 1000).max(0))
-            }
-            _ => None,
-        };
-
-        let row_number = i64::try_from(self.tally.rows).unwrap_or(i64::MAX);
+        let job = dict[c.job_id].code(&said.job);
+        let queue = dict[c.queue].code(&said.queue);
+        let mta = dict[c.dsn_mta].code(&get(c.dsn_mta));
+        let domain = domain_code(&mut dict[c.recipient_domain], &said.recipient, &get(c.recipient_domain));
+        let sender_domain = domain_word(&mut dict[c.sender_domain], &said.sender);
+        let user = self.user(&get(c.user_id), job, &row.at(plan.user_header));
+        let provider = self.provider(mta, queue, domain);
+        let (status, smtp_code) = self.status(&get(c.smtp_status), &said.diag);
+        let class = self.reply_class(said, provider, status);
+        let bounce_class = (said.kind == Kind::Bounced)
+            .then(|| self.rules.bounces.class_of(class, self.dictionaries[c.smtp_status].word(status), &said.category));
         let mut code = |column: usize, word: &str| self.dictionaries[column].code(word);
+        let host = get(c.host);
         let codes = [
-            (c.event_type, code(c.event_type, role.as_str())),
-            (c.record_type, code(c.record_type, record.as_str())),
-            (c.kind, code(c.kind, kind.as_str())),
-            (c.job_id, job_code),
-            (c.user_id, user_code),
-            (c.sender_domain, sender_domain_code),
-            (c.recipient_domain, domain_code),
-            (c.provider, provider_code),
+            (c.event_type, code(c.event_type, said.role.as_str())),
+            (c.record_type, code(c.record_type, said.record.as_str())),
+            (c.kind, code(c.kind, said.kind.as_str())),
+            (c.job_id, job),
+            (c.user_id, user),
+            (c.sender_domain, sender_domain),
+            (c.recipient_domain, domain),
+            (c.provider, provider),
             (c.vmta, code(c.vmta, &get(c.vmta))),
             (c.vmta_pool, code(c.vmta_pool, &get(c.vmta_pool))),
-            (c.source_ip, code(c.source_ip, &source_ip)),
+            (c.source_ip, code(c.source_ip, &said.source_ip)),
             (c.destination_ip, code(c.destination_ip, &get(c.destination_ip))),
-            (c.queue, queue_code),
-            (c.smtp_status, status_code),
+            (c.queue, queue),
+            (c.smtp_status, status),
             (c.dsn_action, code(c.dsn_action, &get(c.dsn_action))),
-            (c.dsn_mta, mta_code),
-            (c.bounce_category, category_code),
+            (c.dsn_mta, mta),
+            (c.bounce_category, code(c.bounce_category, &said.category)),
             (c.bounce_class, code(c.bounce_class, bounce_class.map_or("", |class| class.as_str()))),
             (c.reply_class, code(c.reply_class, class.map_or("", ReplyClass::as_str))),
-            (c.host, {
-                let host = get(c.host);
-                code(c.host, if host.is_empty() { &self.rules.host } else { &host })
-            }),
+            (c.host, code(c.host, if host.is_empty() { &self.rules.host } else { &host })),
         ];
-        let chunk = self.chunks.entry((date, role)).or_default();
-        for (column, code) in codes {
+        Derived {
+            codes,
+            smtp_code,
+            is_rb: said.role == Role::Rb || class.is_some_and(ReplyClass::is_rb),
+            filled: said.filled(status != NONE),
+        }
+    }
+
+    fn reply_class(&mut self, said: &Said<'_>, provider: i32, status: i32) -> Option<ReplyClass> {
+        if matches!(said.kind, Kind::Delivered | Kind::Received | Kind::Complaint) {
+            return None;
+        }
+        let provider = self.dictionaries[self.columns.provider].word(provider);
+        let status = self.dictionaries[self.columns.smtp_status].word(status);
+        self.replies.class(self.rules, provider, &said.diag, status, &said.category)
+    }
+
+    /// Puts the row into the chunk of its partition.
+    fn append(&mut self, plan: &Plan, row: &Row<'_>, said: &Said<'_>, found: &Derived) {
+        let c = self.columns;
+        let get = |column: usize| row.first(&plan.sources[column]);
+        self.headers.clear();
+        write_headers(&mut self.headers, plan, row, &said.foreign_ip);
+        let date = said.date();
+        let chunk = self.chunks.entry((date, said.role)).or_default();
+        for (column, code) in found.codes {
             chunk.push_code(column, code);
         }
-        chunk.push_time(c.event_time, event_time);
-        chunk.push_time(c.queued_time, queued_time);
+        chunk.push_time(c.event_time, said.event_time);
+        chunk.push_time(c.queued_time, said.queued_time);
         chunk.push_date(c.date, date);
-        chunk.push_text(c.sender, &sender);
-        chunk.push_text(c.recipient, &recipient);
-        chunk.push_text(c.env_id, &env_id);
+        chunk.push_text(c.sender, &said.sender);
+        chunk.push_text(c.recipient, &said.recipient);
+        chunk.push_text(c.env_id, &said.env_id);
         chunk.push_text(c.message_id, &get(c.message_id));
         chunk.push_text(c.custom_header, &get(c.custom_header));
-        chunk.push_text(c.dsn_diag, &diag);
+        chunk.push_text(c.dsn_diag, &said.diag);
         chunk.push_text(c.headers, &self.headers);
-        chunk.push_int(c.smtp_code, smtp_code.map(i64::from));
-        chunk.push_int(c.delivery_latency_ms, latency);
+        chunk.push_int(c.smtp_code, found.smtp_code.map(i64::from));
+        chunk.push_int(c.delivery_latency_ms, said.latency().map(|ms| ms.max(0)));
         chunk.push_int(c.size_bytes, get(c.size_bytes).trim().parse().ok());
         chunk.push_int(c.file_id, Some(self.file_id));
-        chunk.push_int(c.row_number, Some(row_number));
-        chunk.push_flag(c.is_rb, is_rb);
-        chunk.key_hashes.push(key_hash);
+        chunk.push_int(c.row_number, Some(i64::try_from(self.tally.rows).unwrap_or(i64::MAX)));
+        chunk.push_flag(c.is_rb, found.is_rb);
+        let who = if said.kind == Kind::QueueError { &said.queue } else { &said.recipient };
+        chunk.key_hashes.push(core_key_hash(said.kind, said.event_time, who));
         chunk.rows += 1;
+    }
 
+    fn count(&mut self, said: &Said<'_>, found: &Derived) {
         let tally = &mut self.tally;
         tally.rows += 1;
-        tally.by_type[record.index()] += 1;
-        tally.filled[record.index()].join(filled);
-        if let Some(time) = event_time {
+        tally.by_type[said.record.index()] += 1;
+        tally.filled[said.record.index()].join(found.filled);
+        tally.negative_latencies += u64::from(said.latency().is_some_and(|ms| ms < 0));
+        if let Some(time) = said.event_time {
             tally.min_time = Some(tally.min_time.map_or(time, |min| min.min(time)));
             tally.max_time = Some(tally.max_time.map_or(time, |max| max.max(time)));
         }
-        Ok(())
     }
 
     fn record_type(&self, plan: &Plan, row: &Row<'_>) -> Result<RecordType, String> {
@@ -501,6 +501,68 @@ impl<'a> Decoder<'a> {
     }
 }
 
+/// What the cells of a row say.
+struct Said<'r> {
+    record: RecordType,
+    role: Role,
+    kind: Kind,
+    event_time: Option<Micros>,
+    queued_time: Option<Micros>,
+    job: Cow<'r, str>,
+    sender: Cow<'r, str>,
+    recipient: Cow<'r, str>,
+    queue: Cow<'r, str>,
+    diag: Cow<'r, str>,
+    env_id: Cow<'r, str>,
+    category: Cow<'r, str>,
+    source_ip: Cow<'r, str>,
+    /// The reporter's address of an f row; kept with the headers.
+    foreign_ip: Cow<'r, str>,
+}
+
+impl Said<'_> {
+    fn date(&self) -> Option<i32> {
+        self.event_time.or(self.queued_time).map(|time| i32::try_from(time.div_euclid(DAY)).unwrap_or(0))
+    }
+
+    /// Milliseconds from queued to logged, of deliveries and attempts; clocks may make them negative.
+    fn latency(&self) -> Option<i64> {
+        match (self.record, self.event_time, self.queued_time) {
+            (RecordType::D | RecordType::T, Some(event), Some(queued)) => Some((event - queued) / 1000),
+            _ => None,
+        }
+    }
+
+    /// The key columns that the row fills (SPEC §2.6).
+    fn filled(&self, status: bool) -> FillMask {
+        let mut filled = FillMask::default();
+        for (there, column) in [
+            (self.queued_time.is_some(), KeyColumn::Queued),
+            (!self.sender.is_empty(), KeyColumn::Sender),
+            (!self.job.is_empty(), KeyColumn::Job),
+            (!self.env_id.is_empty(), KeyColumn::EnvId),
+            (!self.queue.is_empty(), KeyColumn::Queue),
+            (!self.source_ip.is_empty(), KeyColumn::SourceIp),
+            (status, KeyColumn::Status),
+            (!self.diag.is_empty(), KeyColumn::Reply),
+        ] {
+            if there {
+                filled.set(column);
+            }
+        }
+        filled
+    }
+}
+
+/// What follows from the cells of a row.
+struct Derived {
+    /// Column and code of every word.
+    codes: [(usize, i32); 20],
+    smtp_code: Option<u16>,
+    is_rb: bool,
+    filled: FillMask,
+}
+
 /// One record and its cells.
 struct Row<'r> {
     record: &'r [u8],
@@ -529,9 +591,12 @@ impl<'r> Row<'r> {
 }
 
 /// An address without angle brackets and blanks.
-fn bare_address(cell: &str) -> Cow<'_, str> {
-    let trimmed = cell.trim().trim_start_matches('<').trim_end_matches('>');
-    Cow::Borrowed(trimmed)
+fn bare_address(cell: Cow<'_, str>) -> Cow<'_, str> {
+    let bare = |text: &str| text.trim().trim_start_matches('<').trim_end_matches('>').len();
+    if bare(&cell) == cell.len() {
+        return cell;
+    }
+    Cow::Owned(cell.trim().trim_start_matches('<').trim_end_matches('>').to_owned())
 }
 
 fn time_cell(cell: &str, column: &str) -> Result<Option<Micros>, String> {
@@ -579,7 +644,7 @@ fn infer_type(name: NameRole, status: &str, action: &str) -> Option<RecordType> 
 }
 
 /// The further columns as one JSON object; nothing where all are empty.
-fn write_headers(out: &mut String, plan: &Plan, row: &Row<'_>, foreign_ip: Option<&str>) {
+fn write_headers(out: &mut String, plan: &Plan, row: &Row<'_>, foreign_ip: &str) {
     let mut push = |key: &str, value: &str| {
         out.push(if out.is_empty() { '{' } else { ',' });
         out.push_str(key);
@@ -591,8 +656,8 @@ fn write_headers(out: &mut String, plan: &Plan, row: &Row<'_>, foreign_ip: Optio
             push(key, &value);
         }
     }
-    if let Some(ip) = foreign_ip {
-        push("\"dlvSourceIp\":", ip);
+    if !foreign_ip.is_empty() {
+        push("\"dlvSourceIp\":", foreign_ip);
     }
     if !out.is_empty() {
         out.push('}');
