@@ -14,7 +14,7 @@ use super::control::{Change, Control, FileDone, FileRow, RollupFile, Segment};
 use super::keys::{Files, open, read_keys, read_row_numbers, read_rows};
 use super::layout::{self, Layout};
 use super::locks::Lock;
-use super::merge::{KeyRow, Shadow, solve};
+use super::merge::{KeyRow, Shadow, behind_own, solve};
 use super::write::{SegmentWriter, Staged};
 use super::{Catalog, Error, Result, rollup};
 use crate::event::{Micros, RecordType, Role};
@@ -139,7 +139,7 @@ pub fn commit_file(catalog: &Catalog, staging: &Staging, incoming: Incoming, now
     }
     let merged = places
         .iter()
-        .filter(|staged| staged.segment.file_id == incoming.file_id && staged.segment.shadow > 0)
+        .filter(|staged| staged.segment.file_id == incoming.file_id && !staged.segment.is_events())
         .map(|staged| staged.segment.rows)
         .sum();
     let rollups = rollup.write(staging.path(), &format!("g{}-{}", generation + 1, unique()))?;
@@ -248,11 +248,11 @@ fn find_moves(catalog: &Catalog, sources: &[Source], file_id: i64, done: &FileDo
 /// is added). Rows with a key were found already.
 fn note_grown(sources: &[Source], rows: i64, moves: &mut HashMap<usize, Moved>) -> Result<()> {
     for (index, source) in sources.iter().enumerate().filter(|(_, source)| source.fresh) {
-        let role = Role::parse(&source.segment.role).map_or(0, Role::bit);
+        let shadow = Role::parse(&source.segment.role).map_or(0, behind_own);
         let numbers = read_row_numbers(&source.path)?;
         for (row, (key, number)) in read_keys(&source.keys)?.into_iter().zip(numbers).enumerate() {
             if key == 0 && number < rows {
-                moves.entry(index).or_default().insert(row, role);
+                moves.entry(index).or_default().insert(row, shadow);
             }
         }
     }
@@ -335,7 +335,7 @@ pub fn blank_segment(file_id: i64, date: Option<i32>, role: &str, shadow: Shadow
 
 /// Where a segment belongs: `events/…` or `copies/…`, by date and role.
 pub fn segment_path(segment: &Segment, name: &str) -> String {
-    let table = if segment.shadow == 0 { "events" } else { "copies" };
+    let table = if segment.is_events() { "events" } else { "copies" };
     format!("{table}/{}/{name}.parquet", layout::partition(segment.date, &segment.role))
 }
 

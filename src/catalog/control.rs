@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, params};
 
-use super::merge::FillMask;
+use super::merge::{ALL_ROLES, FillMask, Shadow, hides};
 use super::{Error, Result};
 use crate::event::Micros;
 use crate::event::file_status::Status;
@@ -82,8 +82,8 @@ pub struct Segment {
     pub date: Option<i32>,
     /// Role of its rows.
     pub role: String,
-    /// 0: events; else copies, behind rows of these roles ([`super::merge::Shadow`]).
-    pub shadow: u8,
+    /// In which catalogs its rows are copies ([`super::merge::Shadow`]).
+    pub shadow: Shadow,
     /// Rows.
     pub rows: i64,
     /// Bytes on disk.
@@ -100,6 +100,11 @@ impl Segment {
     /// Whether its rows hold one of the record types (bits).
     pub fn holds(&self, types: u8) -> bool {
         self.by_type.iter().enumerate().any(|(index, rows)| *rows > 0 && types & (1 << index) != 0)
+    }
+
+    /// Whether its rows are events of the whole catalog, and not copies.
+    pub const fn is_events(&self) -> bool {
+        !hides(self.shadow, ALL_ROLES)
     }
 
     /// Where the hashes of its rows' keys are.
@@ -340,7 +345,7 @@ impl Control {
     fn some_files(&self, condition: &str, values: impl rusqlite::Params) -> Result<Vec<FileRow>> {
         let sql = format!(
             "SELECT f.id, f.name, f.path, f.role, f.bytes, f.sha256, f.received_at, f.status, f.rows, f.rejected_rows,
-               (SELECT coalesce(sum(s.rows), 0) FROM segments s WHERE s.file_id = f.id AND s.shadow > 0 AND s.seq_removed IS NULL),
+               (SELECT coalesce(sum(s.rows), 0) FROM segments s WHERE s.file_id = f.id AND (s.shadow >> 31) & 1 = 1 AND s.seq_removed IS NULL),
                f.min_time, f.max_time, f.error FROM files f WHERE {condition}"
         );
         let mut statement = self.db.prepare(&sql)?;

@@ -13,7 +13,7 @@ use parquet::arrow::arrow_reader::{ParquetRecordBatchReaderBuilder, RowSelection
 
 use super::control::{FileDone, Segment};
 use super::layout::Layout;
-use super::merge::{FillMask, KEY_COLUMN_NAMES, KEY_COLUMNS, KeyRow, solve};
+use super::merge::{ALL_ROLES, FillMask, KEY_COLUMN_NAMES, KEY_COLUMNS, KeyRow, hides, solve};
 use super::{Catalog, Error, Result};
 use crate::event::schema::timestamp;
 use crate::event::{RecordType, Role};
@@ -138,7 +138,7 @@ fn missing(column: &str) -> Error {
 pub fn standing_copies(catalog: &Catalog, segments: &[&Segment]) -> Result<Vec<RecordBatch>> {
     let layout = catalog.layout();
     let mut wanted: HashSet<u64> = HashSet::new();
-    for segment in segments.iter().filter(|segment| segment.shadow > 0) {
+    for segment in segments.iter().filter(|segment| !segment.is_events()) {
         wanted.extend(read_keys(&layout.absolute(&segment.keys_path()))?.into_iter().filter(|key| *key != 0));
     }
     let mut files = Files::new(catalog, -1, &FileDone::default());
@@ -159,7 +159,7 @@ pub fn standing_copies(catalog: &Catalog, segments: &[&Segment]) -> Result<Vec<R
     for bucket in buckets.into_values() {
         let keys: Vec<KeyRow> = bucket.iter().map(|(_, _, key)| key.clone()).collect();
         for ((index, row, _), shadow) in bucket.iter().zip(solve(&keys, &files.sha)) {
-            if shadow == 0 && segments[*index].shadow > 0 {
+            if !hides(shadow, ALL_ROLES) && !segments[*index].is_events() {
                 standing.entry(*index).or_default().push(*row);
             }
         }

@@ -93,34 +93,60 @@ impl KeyRow {
     }
 }
 
-/// What becomes of a row: the roles (as bits) of the rows before it in its group. 0: it is the event
-/// itself. A role filter counts the row if none of those roles passes the filter.
-pub type Shadow = u8;
+/// In which catalogs a row is a copy: a bit for each set of roles (the set's own bits are its number). The
+/// row is an event over roles R if bit R is not set; 0: an event in all of them.
+pub type Shadow = u32;
+
+/// All roles together: the whole catalog.
+pub const ALL_ROLES: u8 = 0b1_1111;
+
+/// Whether a row is a copy in a catalog of these roles alone.
+pub const fn hides(shadow: Shadow, roles: u8) -> bool {
+    shadow >> (roles & ALL_ROLES) & 1 == 1
+}
+
+/// The shadow of a row that stands behind another of its own role, wherever that role is.
+pub fn behind_own(role: Role) -> Shadow {
+    (1..=ALL_ROLES).filter(|roles| roles & role.bit() != 0).fold(0, |shadow, roles| shadow | 1 << roles)
+}
 
 /// Decides for every row of one core key. `sha` gives the files' SHA-256 for the last tie.
 pub fn solve(rows: &[KeyRow], sha: &[String]) -> Vec<Shadow> {
     let mut order: Vec<usize> = (0..rows.len()).collect();
     order.sort_by(|a, b| rank(&rows[*a], sha).cmp(&rank(&rows[*b], sha)));
-    let mut groups: Vec<Group> = Vec::new();
+    let present = rows.iter().fold(0, |roles, row| roles | row.role.bit());
     let mut shadows = vec![0; rows.len()];
-    for index in order {
-        let row = &rows[index];
-        let home = groups.iter_mut().find(|group| !group.files.contains(&row.file) && row.agrees(&rows[group.event]));
-        match home {
-            Some(group) => {
-                shadows[index] = group.roles;
-                group.roles |= row.role.bit();
-                group.files.push(row.file);
-            }
-            None => groups.push(Group { event: index, roles: row.role.bit(), files: vec![row.file] }),
+    // Agreement is not transitive, so that each set of roles is a question of its own.
+    for roles in (1..=ALL_ROLES).filter(|roles| roles & !present == 0) {
+        let chosen: Vec<usize> = order.iter().copied().filter(|index| rows[*index].role.bit() & roles != 0).collect();
+        let copies = copies_among(rows, &chosen);
+        for alike in (1..=ALL_ROLES).filter(|set| set & present == roles) {
+            copies.iter().for_each(|index| shadows[*index] |= 1 << alike);
         }
     }
     shadows
 }
 
+/// The rows that are charged to an event of another file, given all rows by rank.
+fn copies_among(rows: &[KeyRow], ranked: &[usize]) -> Vec<usize> {
+    let mut groups: Vec<Group> = Vec::new();
+    let mut copies = Vec::new();
+    for index in ranked {
+        let row = &rows[*index];
+        let home = groups.iter_mut().find(|group| !group.files.contains(&row.file) && row.agrees(&rows[group.event]));
+        match home {
+            Some(group) => {
+                group.files.push(row.file);
+                copies.push(*index);
+            }
+            None => groups.push(Group { event: *index, files: vec![row.file] }),
+        }
+    }
+    copies
+}
+
 struct Group {
     event: usize,
-    roles: u8,
     files: Vec<usize>,
 }
 
@@ -144,7 +170,7 @@ mod tests {
     }
 
     fn events(shadows: &[Shadow]) -> usize {
-        shadows.iter().filter(|shadow| **shadow == 0).count()
+        shadows.iter().filter(|shadow| !hides(**shadow, ALL_ROLES)).count()
     }
 
     #[test]
@@ -160,7 +186,8 @@ mod tests {
     fn columns_that_one_file_does_not_fill_are_not_compared() {
         let without_job = !(1u8 << KeyColumn::Job as u8);
         let rows = [row(0, Role::Acct, 0xff, 0, 1), row(1, Role::Bounce, without_job, 0, 0)];
-        assert_eq!(solve(&rows, &sha()), [0, Role::Acct.bit()]);
+        assert_eq!(copied(&rows, ALL_ROLES), [false, true]);
+        assert_eq!(copied(&rows, Role::Bounce.bit()), [false, false]);
         let rows = [row(0, Role::Acct, 0xff, 0, 1), row(1, Role::Bounce, 0xff, 0, 2)];
         assert_eq!(solve(&rows, &sha()), [0, 0]);
     }
@@ -168,14 +195,30 @@ mod tests {
     #[test]
     fn the_file_with_more_key_columns_keeps_the_event_whatever_its_role() {
         let rows = [row(0, Role::Acct, 0x0f, 0, 1), row(1, Role::Rb, 0xff, 0, 1)];
-        assert_eq!(solve(&rows, &sha()), [Role::Rb.bit(), 0]);
+        assert_eq!(copied(&rows, ALL_ROLES), [true, false]);
     }
 
     #[test]
-    fn a_copy_knows_every_role_before_it() {
+    fn each_set_of_roles_is_what_a_catalog_of_those_alone_would_hold() {
         let rows = [row(2, Role::Bounce, 0xff, 0, 1), row(1, Role::Bounce, 0xff, 0, 1), row(0, Role::Acct, 0xff, 0, 1)];
-        let both = Role::Acct.bit() | Role::Bounce.bit();
-        assert_eq!(solve(&rows, &sha()), [both, Role::Acct.bit(), 0]);
+        assert_eq!(copied(&rows, ALL_ROLES), [true, true, false]);
+        assert_eq!(copied(&rows, Role::Bounce.bit()), [true, false, false]);
+        assert_eq!(copied(&rows, Role::Bounce.bit() | Role::Tran.bit()), [true, false, false]);
+    }
+
+    #[test]
+    fn agreement_that_is_not_transitive_is_asked_for_each_set_of_roles() {
+        // The tran row fills no job and takes the one charge of whatever event is first.
+        let without_job = !(1u8 << KeyColumn::Job as u8);
+        let rows =
+            [row(0, Role::Acct, 0xff, 0, 1), row(1, Role::Bounce, 0xff, 0, 2), row(2, Role::Tran, without_job, 0, 0)];
+        assert_eq!(copied(&rows, ALL_ROLES), [false, false, true]);
+        assert_eq!(copied(&rows, Role::Bounce.bit() | Role::Tran.bit()), [false, false, true]);
+        assert_eq!(copied(&rows, Role::Tran.bit()), [false, false, false]);
+    }
+
+    fn copied(rows: &[KeyRow], roles: u8) -> Vec<bool> {
+        solve(rows, &sha()).into_iter().map(|shadow| hides(shadow, roles)).collect()
     }
 
     #[test]

@@ -76,7 +76,7 @@ pub enum Error {
 pub struct Snapshot {
     /// The number of the last commit.
     pub generation: u64,
-    /// Segments of events (shadow 0) and copies.
+    /// Segments of events and of copies.
     pub segments: Vec<Segment>,
     /// Rollup files.
     pub rollups: Vec<RollupFile>,

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, Int32Array, Int64Array, RecordBatch, StringArray, StringBuilder,
-    TimestampMicrosecondArray, UInt8Array,
+    TimestampMicrosecondArray, UInt32Array,
 };
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, Int32Type, Int64Type, Schema, SchemaRef, TimestampMicrosecondType};
@@ -22,6 +22,7 @@ use parquet::arrow::arrow_reader::{
 };
 
 use super::control::RollupFile;
+use super::merge::Shadow;
 use super::{Result, layout, write};
 use crate::event::schema::timestamp;
 use crate::event::{Kind, Micros, column_index};
@@ -66,7 +67,7 @@ struct CountKey {
     bucket: Option<Micros>,
     combo: u32,
     outcome: u32,
-    shadow: u8,
+    shadow: Shadow,
 }
 
 /// A cell of a histogram.
@@ -78,7 +79,7 @@ struct LatencyKey {
     hour: Micros,
     attempt: bool,
     role: u32,
-    shadow: u8,
+    shadow: Shadow,
     bucket: i32,
 }
 
@@ -194,8 +195,8 @@ impl Ids {
 }
 
 impl Builder {
-    /// Adds rows (`sign` 1) or takes them back (`sign` -1). `shadow` 0: events; else copies.
-    pub fn add(&mut self, batch: &RecordBatch, shadow: u8, sign: i64) -> Result<()> {
+    /// Adds rows (`sign` 1) or takes them back (`sign` -1). `shadow`: where they are copies.
+    pub fn add(&mut self, batch: &RecordBatch, shadow: Shadow, sign: i64) -> Result<()> {
         let column = |name: &str| batch.column(column_index(name).unwrap_or_default());
         let mut ids_of = |name: &str| Ids::of(column(name), &mut self.words);
         let dimensions = DIMENSIONS.iter().map(|name| ids_of(name)).collect::<Result<Vec<_>>>()?;
@@ -302,7 +303,7 @@ impl Builder {
         }
         columns.push(Arc::new(rows.iter().map(|(key, _)| i32::try_from(outcome(key, 7)).ok()).collect::<Int32Array>()));
         columns.push(Arc::new(rows.iter().map(|(key, _)| Some(outcome(key, 8) == 1)).collect::<BooleanArray>()));
-        columns.push(Arc::new(rows.iter().map(|(key, _)| Some(key.shadow)).collect::<UInt8Array>()));
+        columns.push(Arc::new(rows.iter().map(|(key, _)| Some(key.shadow)).collect::<UInt32Array>()));
         columns.push(Arc::new(rows.iter().map(|(_, n)| Some(*n)).collect::<Int64Array>()));
         Ok(RecordBatch::try_new(counts_schema(), columns)?)
     }
@@ -320,7 +321,7 @@ impl Builder {
             self.word_column(rows.iter().map(|(key, _)| key.value)),
             Arc::new(StringArray::from_iter_values(measures)),
             self.word_column(rows.iter().map(|(key, _)| key.role)),
-            Arc::new(rows.iter().map(|(key, _)| Some(key.shadow)).collect::<UInt8Array>()),
+            Arc::new(rows.iter().map(|(key, _)| Some(key.shadow)).collect::<UInt32Array>()),
             Arc::new(rows.iter().map(|(key, _)| Some(key.bucket)).collect::<Int32Array>()),
             Arc::new(rows.iter().map(|(_, cell)| Some(cell.n)).collect::<Int64Array>()),
             Arc::new(rows.iter().map(|(_, cell)| Some(cell.sum)).collect::<Int64Array>()),
@@ -347,7 +348,7 @@ pub fn counts_schema() -> SchemaRef {
     fields.extend([
         Field::new("smtp_code", DataType::Int32, true),
         Field::new("is_rb", DataType::Boolean, true),
-        Field::new("shadow", DataType::UInt8, true),
+        Field::new("shadow", DataType::UInt32, true),
         Field::new("n", DataType::Int64, true),
     ]);
     Arc::new(Schema::new(fields))
@@ -361,7 +362,7 @@ pub fn latency_schema() -> SchemaRef {
         Field::new("value", DataType::Utf8, true),
         Field::new("measure", DataType::Utf8, true),
         Field::new("event_type", DataType::Utf8, true),
-        Field::new("shadow", DataType::UInt8, true),
+        Field::new("shadow", DataType::UInt32, true),
         Field::new("latency_bucket", DataType::Int32, true),
         Field::new("n", DataType::Int64, true),
         Field::new("sum_ms", DataType::Int64, true),

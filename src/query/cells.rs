@@ -5,13 +5,14 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use arrow::array::{Array, AsArray, RecordBatch};
-use arrow::datatypes::{Int32Type, Int64Type, TimestampMicrosecondType, UInt8Type};
+use arrow::datatypes::{Int32Type, Int64Type, TimestampMicrosecondType, UInt32Type};
 use hashbrown::HashMap;
 
 use super::field::Field as ScopeField;
 use super::measures::{Counts, Measure, Outcome};
 use super::scope::Scope;
 use crate::catalog::control::RollupFile;
+use crate::catalog::merge::{Shadow, hides};
 use crate::catalog::rollup::{COUNT_BUCKET, DIMENSIONS, LATENCY_BUCKET, LATENCY_DIMENSIONS, MEASURES, OUTCOMES};
 use crate::catalog::{Error, Result, Snapshot, rollup};
 use crate::event::bounce::ReplyClass;
@@ -67,7 +68,7 @@ struct Words {
 struct OutcomeWords {
     words: [u32; OUTCOMES.len()],
     code: i32,
-    shadow: u8,
+    shadow: Shadow,
 }
 
 impl Words {
@@ -132,7 +133,7 @@ struct LatencyRow {
     sum: i64,
     dimension: u8,
     attempt: bool,
-    shadow: u8,
+    shadow: Shadow,
 }
 
 impl Cells {
@@ -214,7 +215,7 @@ impl Cells {
                 && row.hour >= from
                 && row.hour < until
                 && roles[row.role as usize] & query.roles != 0
-                && row.shadow & query.roles == 0
+                && !hides(row.shadow, query.roles)
                 && allowed[row.value as usize];
             if !right {
                 continue;
@@ -241,7 +242,7 @@ impl Cells {
                 let (combo, outcome) = (block.combo[row] as usize, block.outcome[row] as usize);
                 let inside = (from..until).contains(&block.bucket[row]);
                 let words_of = &words.outcomes[outcome];
-                if inside && filter.combos[combo] && filter.outcomes[outcome] && words_of.shadow & query.roles == 0 {
+                if inside && filter.combos[combo] && filter.outcomes[outcome] && !hides(words_of.shadow, query.roles) {
                     *sums.entry((group_of(&words.combos[combo], words_of), words_of.words[5])).or_default() +=
                         i64::from(block.n[row]);
                 }
@@ -326,7 +327,7 @@ impl Cells {
             let outcomes = OUTCOMES.iter().map(|name| ids(&batch, name, &mut words)).collect::<Result<Vec<_>>>()?;
             let buckets = column(&batch, "bucket")?.as_primitive::<TimestampMicrosecondType>();
             let codes = column(&batch, "smtp_code")?.as_primitive::<Int32Type>();
-            let shadows = column(&batch, "shadow")?.as_primitive::<UInt8Type>();
+            let shadows = column(&batch, "shadow")?.as_primitive::<UInt32Type>();
             let counts = column(&batch, "n")?.as_primitive::<Int64Type>();
             for row in 0..batch.num_rows() {
                 let combo = std::array::from_fn(|index| dimensions[index][row]);
@@ -360,7 +361,7 @@ impl Cells {
             let measures = ids(&batch, "measure", &mut words)?;
             let roles = ids(&batch, "event_type", &mut words)?;
             let hours = column(&batch, "bucket")?.as_primitive::<TimestampMicrosecondType>();
-            let shadows = column(&batch, "shadow")?.as_primitive::<UInt8Type>();
+            let shadows = column(&batch, "shadow")?.as_primitive::<UInt32Type>();
             let buckets = column(&batch, "latency_bucket")?.as_primitive::<Int32Type>();
             let int = |name: &str| -> Result<_> { Ok(column(&batch, name)?.as_primitive::<Int64Type>().clone()) };
             let (n, sum, max) = (int("n")?, int("sum_ms")?, int("max_ms")?);
@@ -483,7 +484,7 @@ impl Masks {
             .outcomes
             .iter()
             .map(|outcome| {
-                if outcome.shadow & query.roles != 0 {
+                if hides(outcome.shadow, query.roles) {
                     return 1 << Measure::Merged as u16;
                 }
                 let rate_reply = ReplyClass::parse(words.word(outcome.words[5])).is_some_and(ReplyClass::is_rb);

@@ -21,15 +21,15 @@ use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use futures::future::BoxFuture;
 
-use crate::catalog::control::Segment;
+use crate::catalog::merge::ALL_ROLES;
 use crate::catalog::{Catalog, Snapshot};
 use crate::config::Config;
 use crate::event::provider::Providers;
-use crate::event::{Micros, RecordType, Role};
+use crate::event::{Micros, RecordType};
 use cells::{CellQuery, Cells};
 use field::Field;
 use question::Failure;
-use raw::{ALL_ROLES, Raw, Resolved};
+use raw::{Raw, Resolved};
 use scope::Scope;
 use time::{DAY, MINUTE};
 
@@ -280,14 +280,4 @@ impl Failure {
         };
         Self { what: "the question was not answered".to_owned(), why: root.strip_backtrace(), hint: hint.to_owned() }
     }
-}
-
-/// Whether a segment holds events (and not copies).
-pub fn is_event_segment(segment: &Segment) -> bool {
-    segment.shadow == 0
-}
-
-/// The roles of a bit set, for messages.
-pub fn role_names(roles: u8) -> Vec<&'static str> {
-    Role::ALL.iter().filter(|role| roles & role.bit() != 0).map(|role| role.as_str()).collect()
 }

@@ -25,6 +25,7 @@ use super::question::Sort;
 use super::scope::{Conditions, Scope};
 use crate::catalog::control::Segment;
 use crate::catalog::keys::standing_copies;
+use crate::catalog::merge::hides;
 use crate::catalog::rollup::log_gamma;
 use crate::catalog::table::SegmentTable;
 use crate::catalog::{Catalog, Snapshot};
@@ -48,9 +49,6 @@ pub struct Resolved {
     /// Copies that count because the file with their event does not pass.
     standing: Arc<Vec<RecordBatch>>,
 }
-
-/// All roles.
-pub const ALL_ROLES: u8 = 0b1_1111;
 
 impl Resolved {
     /// Resolves a scope against the catalog.
@@ -102,10 +100,10 @@ impl Resolved {
             return false;
         }
         match &self.files {
-            None => segment.shadow & self.roles == 0,
+            None => !hides(segment.shadow, self.roles),
             // Nothing merges within one file; of several, the copies that count stand apart.
             Some(files) if files.len() == 1 => files.contains(&segment.file_id),
-            Some(files) => files.contains(&segment.file_id) && segment.shadow == 0,
+            Some(files) => files.contains(&segment.file_id) && segment.is_events(),
         }
     }
 
@@ -310,7 +308,7 @@ impl Raw {
         bucket: Option<Micros>,
         sums: &mut HashMap<GroupKey, Counts>,
     ) -> DataFusionResult<()> {
-        let copies = |segment: &Segment| resolved.admits(segment) && segment.shadow & resolved.roles != 0;
+        let copies = |segment: &Segment| resolved.admits(segment) && hides(segment.shadow, resolved.roles);
         if resolved.files.is_some()
             || !snapshot.segments.iter().any(|segment| copies(segment) && resolved.overlaps(segment))
         {

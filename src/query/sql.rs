@@ -41,8 +41,8 @@ impl Engine {
         let register = |name: &str, table: Arc<dyn datafusion::catalog::TableProvider>| {
             context.register_table(name, table).map(|_| ()).map_err(Failure::from_engine)
         };
-        register("events", Arc::new(SegmentTable::new(&snapshot, |segment| segment.shadow == 0)))?;
-        register("copies", Arc::new(SegmentTable::new(&snapshot, |segment| segment.shadow != 0)))?;
+        register("events", Arc::new(SegmentTable::new(&snapshot, |segment| segment.is_events())))?;
+        register("copies", Arc::new(SegmentTable::new(&snapshot, |segment| !segment.is_events())))?;
         register("files", Arc::new(files_table(&files).map_err(Failure::from_engine)?))?;
         let options = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
         let frame = context.sql_with_options(statement, options).await.map_err(Failure::from_engine)?;
