@@ -61,9 +61,9 @@ fn main() -> anyhow::Result<()> {
     println!(
         "{} of {QUESTIONS} questions cut off ({during} while the file came in): p50 {:?}, p95 {:?}, max {:?}",
         times.len(),
-        at(0.5),
-        at(0.95),
-        times.last()
+        at(0.5).copied().unwrap_or_default(),
+        at(0.95).copied().unwrap_or_default(),
+        times.last().copied().unwrap_or_default()
     );
     Ok(())
 }

@@ -133,17 +133,29 @@ fn missing(column: &str) -> Error {
     Error::Arrow(arrow::error::ArrowError::SchemaError(format!("a segment has no column `{column}`")))
 }
 
-/// The rows of copies that are events in a catalog of these segments alone (SPEC §2.6: a filter on files
-/// gives what a catalog of only those would give).
-pub fn standing_copies(catalog: &Catalog, segments: &[&Segment]) -> Result<Vec<RecordBatch>> {
+/// What a catalog of some segments alone would hold, where that differs from the whole catalog.
+#[derive(Debug, Clone, Default)]
+pub struct Subset {
+    /// Rows that count there, of segments that are not to be read as they are.
+    pub rows: Vec<RecordBatch>,
+    /// Segments of events whose rows are among `rows`, since some of them are copies there.
+    pub replaced: HashSet<String>,
+}
+
+/// Decides among some segments alone (SPEC §2.6: a filter on files gives what a catalog of only those would
+/// give). Rows that share their key with no copy of theirs are events here as they are there.
+pub fn subset(catalog: &Catalog, segments: &[&Segment]) -> Result<Subset> {
     let layout = catalog.layout();
     let mut wanted: HashSet<u64> = HashSet::new();
     for segment in segments.iter().filter(|segment| !segment.is_events()) {
         wanted.extend(read_keys(&layout.absolute(&segment.keys_path()))?.into_iter().filter(|key| *key != 0));
     }
+    if wanted.is_empty() {
+        return Ok(Subset::default());
+    }
     let mut files = Files::new(catalog, -1, &FileDone::default());
     let mut buckets: HashMap<u128, Vec<(usize, usize, KeyRow)>> = HashMap::new();
-    for (index, segment) in segments.iter().enumerate().filter(|_| !wanted.is_empty()) {
+    for (index, segment) in segments.iter().enumerate() {
         let keys = read_keys(&layout.absolute(&segment.keys_path()))?;
         let rows: Vec<usize> =
             keys.iter().enumerate().filter(|(_, key)| wanted.contains(*key)).map(|(row, _)| row).collect();
@@ -155,21 +167,31 @@ pub fn standing_copies(catalog: &Catalog, segments: &[&Segment]) -> Result<Vec<R
             buckets.entry(key.core).or_default().push((index, *row, key));
         }
     }
-    let mut standing: HashMap<usize, Vec<usize>> = HashMap::new();
+    // Rows that are events here and not there, and the other way round.
+    let mut differing: HashMap<usize, HashSet<usize>> = HashMap::new();
     for bucket in buckets.into_values() {
         let keys: Vec<KeyRow> = bucket.iter().map(|(_, _, key)| key.clone()).collect();
         for ((index, row, _), shadow) in bucket.iter().zip(solve(&keys, &files.sha)) {
-            if !hides(shadow, ALL_ROLES) && !segments[*index].is_events() {
-                standing.entry(*index).or_default().push(*row);
+            if hides(shadow, ALL_ROLES) == segments[*index].is_events() {
+                differing.entry(*index).or_default().insert(*row);
             }
         }
     }
-    let mut batches = Vec::new();
-    for (index, mut rows) in standing {
-        rows.sort_unstable();
-        batches.extend(whole_rows(layout, segments[index], &rows)?);
+    let mut subset = Subset::default();
+    for (index, differing) in differing {
+        let segment = segments[index];
+        let rows: Vec<usize> = if segment.is_events() {
+            subset.replaced.insert(segment.path.clone());
+            let all = 0..usize::try_from(segment.rows).unwrap_or_default();
+            all.filter(|row| !differing.contains(row)).collect()
+        } else {
+            let mut rows: Vec<usize> = differing.into_iter().collect();
+            rows.sort_unstable();
+            rows
+        };
+        subset.rows.extend(whole_rows(layout, segment, &rows)?);
     }
-    Ok(batches)
+    Ok(subset)
 }
 
 /// Some rows of a segment with all their columns.

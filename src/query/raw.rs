@@ -24,7 +24,7 @@ use super::measures::{Counts, Measure, Outcome};
 use super::question::Sort;
 use super::scope::{Conditions, Scope};
 use crate::catalog::control::Segment;
-use crate::catalog::keys::standing_copies;
+use crate::catalog::keys::{Subset, subset};
 use crate::catalog::merge::hides;
 use crate::catalog::rollup::log_gamma;
 use crate::catalog::table::SegmentTable;
@@ -46,8 +46,8 @@ pub struct Resolved {
     pub roles: u8,
     /// Files that pass; `None`: all.
     pub files: Option<Vec<i64>>,
-    /// Copies that count because the file with their event does not pass.
-    standing: Arc<Vec<RecordBatch>>,
+    /// What is otherwise among several files alone.
+    subset: Arc<Subset>,
 }
 
 impl Resolved {
@@ -75,14 +75,14 @@ impl Resolved {
                     .collect(),
             )
         };
-        let mut resolved = Self { scope: scope.clone(), from, until, roles, files, standing: Arc::default() };
+        let mut resolved = Self { scope: scope.clone(), from, until, roles, files, subset: Arc::default() };
         if resolved.files.as_ref().is_some_and(|files| files.len() > 1) {
             let chosen: Vec<&Segment> = snapshot
                 .segments
                 .iter()
                 .filter(|segment| resolved.admits(segment) && resolved.overlaps(segment))
                 .collect();
-            resolved.standing = Arc::new(standing_copies(catalog, &chosen)?);
+            resolved.subset = Arc::new(subset(catalog, &chosen)?);
         }
         Ok(resolved)
     }
@@ -101,9 +101,11 @@ impl Resolved {
         }
         match &self.files {
             None => !hides(segment.shadow, self.roles),
-            // Nothing merges within one file; of several, the copies that count stand apart.
+            // Nothing merges within one file; of several, what is otherwise among them stands apart.
             Some(files) if files.len() == 1 => files.contains(&segment.file_id),
-            Some(files) => files.contains(&segment.file_id) && segment.is_events(),
+            Some(files) => {
+                files.contains(&segment.file_id) && segment.is_events() && !self.subset.replaced.contains(&segment.path)
+            }
         }
     }
 
@@ -243,8 +245,8 @@ impl Raw {
     ) -> DataFusionResult<DataFrame> {
         let table = SegmentTable::new(snapshot, |segment| resolved.overlaps(segment) && keep(segment));
         let mut frame = self.context.read_table(Arc::new(table))?;
-        if !resolved.standing.is_empty() {
-            let batches = resolved.standing.iter().map(as_queried).collect::<DataFusionResult<Vec<_>>>()?;
+        if !resolved.subset.rows.is_empty() {
+            let batches = resolved.subset.rows.iter().map(as_queried).collect::<DataFusionResult<Vec<_>>>()?;
             frame = frame.union(self.context.read_batches(batches)?)?;
         }
         match resolved.predicate() {
