@@ -252,16 +252,6 @@ impl Builder {
         Ok(())
     }
 
-    /// Cells of counts so far.
-    pub fn count_cells(&self) -> usize {
-        self.counts.len()
-    }
-
-    /// Cells of latency so far.
-    pub fn latency_cells(&self) -> usize {
-        self.latency.len()
-    }
-
     /// Writes the cells into `staging/`, a file for each day and kind; returns where each will be.
     pub fn write(&self, staging: &Path, name: &str) -> Result<Vec<(std::path::PathBuf, RollupFile)>> {
         let mut out = Vec::new();

@@ -16,7 +16,7 @@ use parquet::schema::types::ColumnPath;
 
 use super::control::Segment;
 use super::{Result, layout};
-use crate::event::{COLUMNS, Micros, RecordType, column_index};
+use crate::event::{Micros, RecordType, column_index};
 
 /// Rows in a row group: small enough to skip by statistics, large enough to compress.
 const ROW_GROUP: usize = 128 * 1024;
@@ -145,11 +145,6 @@ impl SegmentWriter {
         Ok(())
     }
 
-    /// Rows so far.
-    pub fn rows(&self) -> i64 {
-        self.staged.segment.rows
-    }
-
     /// Completes both files, makes them durable and checks the row count in the footer.
     pub fn finish(self) -> Result<Staged> {
         let mut staged = self.staged;
@@ -201,9 +196,4 @@ pub fn write_rollup(path: &Path, batch: &RecordBatch) -> Result<()> {
     writer.write(batch)?;
     finish_file(writer, i64::try_from(batch.num_rows()).unwrap_or(i64::MAX), path)?;
     Ok(())
-}
-
-/// The columns of `events` that are words or text, by index; the rest are numbers.
-pub fn is_text(column: usize) -> bool {
-    matches!(COLUMNS[column].store, crate::event::Store::Word | crate::event::Store::Text)
 }

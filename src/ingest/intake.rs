@@ -87,12 +87,6 @@ impl Intake {
     pub fn saw(&self, path: &Path) {
         (self.listener)(progress_of(&whole(path), Status::Queued));
     }
-
-    /// Files that wait or are being read.
-    pub fn pending(&self) -> usize {
-        let queue = self.shared.queue.lock().unwrap_or_else(PoisonError::into_inner);
-        queue.orders.len() + usize::from(queue.current.is_some())
-    }
 }
 
 impl Drop for Intake {

@@ -95,11 +95,6 @@ impl Local {
     pub fn owner(&self) -> Option<&str> {
         self.owner.as_deref()
     }
-
-    /// Files that wait or are being read.
-    pub fn pending(&self) -> usize {
-        self.intake.pending()
-    }
 }
 
 impl Drop for Local {
