@@ -1,6 +1,7 @@
 //! The control database: files, segments, rollups, rejects and commits. It alone says what counts; a
 //! file's rows become visible by one transaction here (`reference/storage-and-faults.md` 1.4).
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::time::Duration;
 
@@ -14,6 +15,9 @@ use crate::event::file_status::Status;
 /// Bumped when the tables change; a newer catalog is refused.
 const SCHEMA_VERSION: i64 = 1;
 
+/// Bytes of a content's shortest mark.
+pub const FIRST_MARK: u64 = 16;
+
 /// How long a writer waits for another one.
 const BUSY: Duration = Duration::from_secs(30);
 
@@ -24,15 +28,18 @@ CREATE TABLE IF NOT EXISTS files (
   id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL, path TEXT NOT NULL, identity TEXT,
   role TEXT, bytes INTEGER NOT NULL DEFAULT 0, sha256 TEXT, received_at INTEGER NOT NULL,
   status TEXT NOT NULL, rows INTEGER NOT NULL DEFAULT 0, rejected_rows INTEGER NOT NULL DEFAULT 0,
-  min_time INTEGER, max_time INTEGER, filled TEXT, error TEXT NOT NULL DEFAULT '', seq INTEGER);
+  min_time INTEGER, max_time INTEGER, filled TEXT, marks TEXT, same_as INTEGER, error TEXT NOT NULL DEFAULT '', seq INTEGER);
 CREATE INDEX IF NOT EXISTS files_by_sha ON files (sha256) WHERE status = 'done';
 CREATE INDEX IF NOT EXISTS files_by_path ON files (path);
 CREATE TABLE IF NOT EXISTS segments (
-  id INTEGER PRIMARY KEY AUTOINCREMENT, path TEXT NOT NULL UNIQUE, file_id INTEGER NOT NULL REFERENCES files,
+  id INTEGER PRIMARY KEY AUTOINCREMENT, path TEXT NOT NULL UNIQUE,
   date INTEGER, role TEXT NOT NULL, shadow INTEGER NOT NULL, rows INTEGER NOT NULL, bytes INTEGER NOT NULL,
   min_time INTEGER, max_time INTEGER, types TEXT NOT NULL, seq_added INTEGER NOT NULL, seq_removed INTEGER);
 CREATE INDEX IF NOT EXISTS segments_live ON segments (seq_removed, date);
-CREATE INDEX IF NOT EXISTS segments_by_file ON segments (file_id);
+CREATE TABLE IF NOT EXISTS segment_files (
+  segment_id INTEGER NOT NULL REFERENCES segments ON DELETE CASCADE, file_id INTEGER NOT NULL, rows INTEGER NOT NULL,
+  types TEXT NOT NULL, PRIMARY KEY (segment_id, file_id)) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS segment_files_by_file ON segment_files (file_id);
 CREATE TABLE IF NOT EXISTS rollups (
   id INTEGER PRIMARY KEY AUTOINCREMENT, path TEXT NOT NULL UNIQUE, kind TEXT NOT NULL, date INTEGER,
   rows INTEGER NOT NULL, seq_added INTEGER NOT NULL, seq_removed INTEGER);
@@ -76,8 +83,8 @@ pub struct FileRow {
 pub struct Segment {
     /// Path below the catalog's root.
     pub path: String,
-    /// The log file that its rows came from.
-    pub file_id: i64,
+    /// The log files that its rows came from: one, or several in a compacted segment.
+    pub files: Vec<SegmentFile>,
     /// Day of its rows (since 1970).
     pub date: Option<i32>,
     /// Role of its rows.
@@ -96,7 +103,33 @@ pub struct Segment {
     pub by_type: [i64; 8],
 }
 
+/// The rows of one log file in a segment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SegmentFile {
+    /// `file_id` in `events`.
+    pub id: i64,
+    /// Rows by record type.
+    pub by_type: [i64; 8],
+}
+
+impl SegmentFile {
+    /// How many rows of the file are in the segment.
+    pub fn rows(&self) -> i64 {
+        self.by_type.iter().sum()
+    }
+}
+
 impl Segment {
+    /// Whether rows of a log file are in it.
+    pub fn holds_file(&self, id: i64) -> bool {
+        self.files.iter().any(|file| file.id == id)
+    }
+
+    /// How many rows of a log file are in it.
+    pub fn rows_of(&self, id: i64) -> i64 {
+        self.files.iter().filter(|file| file.id == id).map(SegmentFile::rows).sum()
+    }
+
     /// Whether its rows hold one of the record types (bits).
     pub fn holds(&self, types: u8) -> bool {
         self.by_type.iter().enumerate().any(|(index, rows)| *rows > 0 && types & (1 << index) != 0)
@@ -145,8 +178,41 @@ pub struct FileDone {
     pub max_time: Option<Micros>,
     /// Key columns filled, by record type.
     pub filled: [FillMask; 8],
+    /// Hashes of its first 16, 32, 64 … bytes, by which a shorter state of the same file is found.
+    pub marks: Marks,
+    /// The file whose rows stand for those of this one.
+    pub same_as: Option<i64>,
     /// A remark for the file table.
     pub error: String,
+}
+
+/// Hashes of a content's first 2ⁿ bytes: (bytes, hash in hexadecimal), ascending.
+pub type Marks = Vec<(u64, String)>;
+
+/// A visible file as another state of the same file knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownState {
+    /// Its id.
+    pub id: i64,
+    /// Bytes of its content.
+    pub bytes: u64,
+    /// Rows.
+    pub rows: i64,
+    /// See [`FileDone::marks`].
+    pub marks: Marks,
+}
+
+/// A file whose rows leave the catalog.
+#[derive(Debug, Clone)]
+pub struct Leaving {
+    /// Its id.
+    pub id: i64,
+    /// What becomes of it in the file table.
+    pub status: Status,
+    /// Why, for the file table.
+    pub why: String,
+    /// The file whose rows stand for its rows from now on.
+    pub same_as: Option<i64>,
 }
 
 /// What one commit changes.
@@ -160,6 +226,12 @@ pub struct Change {
     pub removed: Vec<String>,
     /// Rollup files that come.
     pub rollups: Vec<RollupFile>,
+    /// Paths of rollup files that go.
+    pub removed_rollups: Vec<String>,
+    /// Files whose rows go.
+    pub leaving: Vec<Leaving>,
+    /// The first day whose events are kept from now on.
+    pub floor: Option<i32>,
     /// What happened, for people who read the log.
     pub what: String,
 }
@@ -226,9 +298,11 @@ impl Control {
         let sha256 = if done.sha256.is_empty() { None } else { Some(&done.sha256) };
         let role = if done.role.is_empty() { None } else { Some(&done.role) };
         self.db.execute(
-            "UPDATE files SET status = ?2, error = ?3, bytes = ?4, sha256 = ?5, rows = ?6, rejected_rows = ?7, role = ?8
-             WHERE id = ?1",
-            params![id, status.as_str(), done.error, done.bytes, sha256, done.rows, done.rejected_rows, role],
+            "UPDATE files SET status = ?2, error = ?3, bytes = ?4, sha256 = ?5, rows = ?6, rejected_rows = ?7, role = ?8,
+             same_as = ?9 WHERE id = ?1",
+            params![
+                id, status.as_str(), done.error, done.bytes, sha256, done.rows, done.rejected_rows, role, done.same_as
+            ],
         )?;
         Ok(())
     }
@@ -246,7 +320,7 @@ impl Control {
         let found: Option<i64> = self
             .db
             .query_row(
-                "SELECT 1 FROM files WHERE path = ?1 AND identity = ?2 AND status IN ('done', 'duplicate', 'rejected') LIMIT 1",
+                "SELECT 1 FROM files WHERE path = ?1 AND identity = ?2 AND status IN ('done', 'duplicate', 'rejected', 'removed') LIMIT 1",
                 params![path, identity],
                 |row| row.get(0),
             )
@@ -263,19 +337,43 @@ impl Control {
         Ok(rows.map(|bytes| bytes.map(i64::cast_unsigned)).collect::<rusqlite::Result<_>>()?)
     }
 
-    /// The rows of the longest visible file whose content is a beginning of another, given the hashes of
-    /// that one's beginnings.
-    pub fn grown_from(&self, beginnings: &[(u64, String)]) -> Result<Option<i64>> {
-        for (_, sha256) in beginnings.iter().rev() {
-            let rows: Option<i64> = self
-                .db
-                .query_row("SELECT rows FROM files WHERE sha256 = ?1 AND status = 'done'", [sha256], |row| row.get(0))
-                .optional()?;
-            if rows.is_some() {
-                return Ok(rows);
+    /// The visible files whose whole content is a beginning of another, given the hashes of that one's
+    /// beginnings.
+    pub fn grown_from(&self, beginnings: &[(u64, String)]) -> Result<Vec<i64>> {
+        let mut statement = self.db.prepare("SELECT id FROM files WHERE sha256 = ?1 AND status = 'done'")?;
+        let mut found = Vec::new();
+        for (_, sha256) in beginnings {
+            let ids = statement.query_map([sha256], |row| row.get(0))?;
+            found.extend(ids.collect::<rusqlite::Result<Vec<i64>>>()?);
+        }
+        Ok(found)
+    }
+
+    /// The visible files that may be another state of the same file: the longest common power of two of
+    /// their first bytes has the same hash.
+    pub fn other_states(&self, bytes: u64, marks: &Marks) -> Result<Vec<KnownState>> {
+        let mut statement = self
+            .db
+            .prepare("SELECT id, bytes, rows, marks FROM files WHERE status = 'done' AND rows > 0 AND marks LIKE ?1")?;
+        let Some((_, first)) = marks.first() else { return Ok(Vec::new()) };
+        let rows = statement.query_map([format!("{first}%")], |row| {
+            let (bytes, text): (i64, String) = (row.get(1)?, row.get(3)?);
+            Ok(KnownState {
+                id: row.get(0)?,
+                bytes: bytes.cast_unsigned(),
+                rows: row.get(2)?,
+                marks: parse_marks(&text),
+            })
+        })?;
+        let mut states = Vec::new();
+        for state in rows {
+            let state = state?;
+            let shared = marks.len().min(state.marks.len());
+            if shared > 0 && state.bytes != bytes && marks[shared - 1] == state.marks[shared - 1] {
+                states.push(state);
             }
         }
-        Ok(None)
+        Ok(states)
     }
 
     /// The visible file with this content.
@@ -296,11 +394,19 @@ impl Control {
         Ok(found.is_some())
     }
 
-    /// Marks the files of dead processes; to be called only by who is alone in the catalog.
-    pub fn interrupt_all(&self) -> Result<()> {
+    /// Ids of files that some process, perhaps a dead one, is reading.
+    pub fn being_read(&self) -> Result<Vec<i64>> {
+        let mut statement = self.db.prepare("SELECT id FROM files WHERE status = 'ingesting'")?;
+        let rows = statement.query_map([], |row| row.get(0))?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
+
+    /// Marks a file whose reader is dead.
+    pub fn interrupt(&self, id: i64) -> Result<()> {
         self.db.execute(
-            "UPDATE files SET status = 'interrupted', error = 'cut off; it will be taken in again' WHERE status = 'ingesting'",
-            [],
+            "UPDATE files SET status = 'interrupted', error = 'cut off; it will be taken in again'
+             WHERE id = ?1 AND status = 'ingesting'",
+            [id],
         )?;
         Ok(())
     }
@@ -321,7 +427,7 @@ impl Control {
 
     /// All files, the newest first.
     pub fn files(&self) -> Result<Vec<FileRow>> {
-        self.some_files("1 ORDER BY f.id DESC", params![])
+        self.some_files("f.status != 'removed' ORDER BY f.id DESC", params![])
     }
 
     /// When each visible file came in.
@@ -345,7 +451,8 @@ impl Control {
     fn some_files(&self, condition: &str, values: impl rusqlite::Params) -> Result<Vec<FileRow>> {
         let sql = format!(
             "SELECT f.id, f.name, f.path, f.role, f.bytes, f.sha256, f.received_at, f.status, f.rows, f.rejected_rows,
-               (SELECT coalesce(sum(s.rows), 0) FROM segments s WHERE s.file_id = f.id AND (s.shadow >> 31) & 1 = 1 AND s.seq_removed IS NULL),
+               (SELECT coalesce(sum(p.rows), 0) FROM segment_files p JOIN segments s ON s.id = p.segment_id
+                WHERE p.file_id = f.id AND (s.shadow >> 31) & 1 = 1 AND s.seq_removed IS NULL),
                f.min_time, f.max_time, f.error FROM files f WHERE {condition}"
         );
         let mut statement = self.db.prepare(&sql)?;
@@ -359,10 +466,26 @@ impl Control {
         let seq: Option<i64> = tx.query_row("SELECT max(seq) FROM commits", [], |row| row.get(0))?;
         let segments = {
             let mut statement = tx.prepare(
-                "SELECT path, file_id, date, role, shadow, rows, bytes, min_time, max_time, types
+                "SELECT p.segment_id, p.file_id, p.types FROM segment_files p JOIN segments s ON s.id = p.segment_id
+                 WHERE s.seq_removed IS NULL ORDER BY p.segment_id, p.file_id",
+            )?;
+            let mut parts: HashMap<i64, Vec<SegmentFile>> = HashMap::new();
+            let mut rows = statement.query([])?;
+            while let Some(row) = rows.next()? {
+                let types: String = row.get(2)?;
+                let part = SegmentFile { id: row.get(1)?, by_type: parse_counts(&types) };
+                parts.entry(row.get(0)?).or_default().push(part);
+            }
+            let mut statement = tx.prepare(
+                "SELECT path, id, date, role, shadow, rows, bytes, min_time, max_time, types
                  FROM segments WHERE seq_removed IS NULL ORDER BY date, min_time, path",
             )?;
-            statement.query_map([], segment_row)?.collect::<rusqlite::Result<Vec<_>>>()?
+            statement
+                .query_map([], |row| {
+                    let files = parts.remove(&row.get(1)?).unwrap_or_default();
+                    segment_row(row, files)
+                })?
+                .collect::<rusqlite::Result<Vec<_>>>()?
         };
         let rollups = {
             let mut statement =
@@ -384,28 +507,85 @@ impl Control {
         if let Some((id, done)) = &change.file {
             tx.execute(
                 "UPDATE files SET status = 'done', role = ?2, bytes = ?3, sha256 = ?4, rows = ?5, rejected_rows = ?6,
-                 min_time = ?7, max_time = ?8, filled = ?9, error = ?10, seq = ?11 WHERE id = ?1 AND status = 'ingesting'",
+                 min_time = ?7, max_time = ?8, filled = ?9, error = ?10, seq = ?11, marks = ?12
+                 WHERE id = ?1 AND status IN ('ingesting', 'interrupted')",
                 params![
-                    id, done.role, done.bytes, done.sha256, done.rows, done.rejected_rows, done.min_time, done.max_time,
-                    print_filled(&done.filled), done.error, seq
+                    id,
+                    done.role,
+                    done.bytes,
+                    done.sha256,
+                    done.rows,
+                    done.rejected_rows,
+                    done.min_time,
+                    done.max_time,
+                    print_filled(&done.filled),
+                    done.error,
+                    seq,
+                    print_marks(&done.marks)
                 ],
             )?;
             if tx.changes() != 1 {
                 return Err(Error::LostClaim { id: *id });
             }
         }
+        if let Some(floor) = change.floor {
+            tx.execute("INSERT OR REPLACE INTO meta (key, value) VALUES ('events_from', ?1)", [floor.to_string()])?;
+        }
+        for file in &change.leaving {
+            tx.execute(
+                "UPDATE files SET status = ?2, error = ?3, same_as = ?4, rows = 0, rejected_rows = 0, seq = NULL WHERE id = ?1",
+                params![file.id, file.status.as_str(), file.why, file.same_as],
+            )?;
+            // What stood behind it has no rows in the catalog any more.
+            tx.execute(
+                "UPDATE files SET status = 'interrupted', identity = NULL, same_as = NULL,
+                 error = 'the file that held its rows was removed; it will be taken in again'
+                 WHERE same_as = ?1 AND status = 'duplicate' AND ?2",
+                params![file.id, file.status == Status::Removed],
+            )?;
+        }
         for path in &change.removed {
-            tx.execute("UPDATE segments SET seq_removed = ?2 WHERE path = ?1", params![path, seq])?;
+            let gone = tx.execute(
+                "UPDATE segments SET seq_removed = ?2 WHERE path = ?1 AND seq_removed IS NULL",
+                params![path, seq],
+            )?;
+            if gone != 1 {
+                return Err(Error::Overtaken);
+            }
+        }
+        for path in &change.removed_rollups {
+            let gone = tx.execute(
+                "UPDATE rollups SET seq_removed = ?2 WHERE path = ?1 AND seq_removed IS NULL",
+                params![path, seq],
+            )?;
+            if gone != 1 {
+                return Err(Error::Overtaken);
+            }
         }
         for segment in &change.added {
             tx.execute(
-                "INSERT INTO segments (path, file_id, date, role, shadow, rows, bytes, min_time, max_time, types, seq_added)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+                "INSERT INTO segments (path, date, role, shadow, rows, bytes, min_time, max_time, types, seq_added)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
                 params![
-                    segment.path, segment.file_id, segment.date, segment.role, segment.shadow, segment.rows,
-                    segment.bytes, segment.min_time, segment.max_time, print_counts(&segment.by_type), seq
+                    segment.path,
+                    segment.date,
+                    segment.role,
+                    segment.shadow,
+                    segment.rows,
+                    segment.bytes,
+                    segment.min_time,
+                    segment.max_time,
+                    print_counts(&segment.by_type),
+                    seq
                 ],
             )?;
+            let id = tx.last_insert_rowid();
+            for part in &segment.files {
+                tx.execute(
+                    "INSERT INTO segment_files (segment_id, file_id, rows, types) VALUES (?1, ?2, ?3, ?4)",
+                    params![id, part.id, part.rows(), print_counts(&part.by_type)],
+                )?;
+            }
         }
         for rollup in &change.rollups {
             tx.execute(
@@ -417,6 +597,13 @@ impl Control {
         Ok(seq.cast_unsigned())
     }
 
+    /// The first day whose events retention has kept, if it ever let go of some.
+    pub fn floor(&self) -> Result<Option<i32>> {
+        let text: Option<String> =
+            self.db.query_row("SELECT value FROM meta WHERE key = 'events_from'", [], |row| row.get(0)).optional()?;
+        Ok(text.and_then(|text| text.parse().ok()))
+    }
+
     /// Every path that some segment or rollup names, visible or not.
     pub fn all_paths(&self) -> Result<std::collections::HashSet<String>> {
         let mut statement = self.db.prepare("SELECT path FROM segments UNION ALL SELECT path FROM rollups")?;
@@ -424,14 +611,88 @@ impl Control {
         Ok(rows.collect::<rusqlite::Result<_>>()?)
     }
 
-    /// Paths of segments and rollups that no reader can ask for any more.
-    pub fn removed_paths(&self) -> Result<Vec<String>> {
+    /// Paths of segments and rollups that went by a commit no later than one generation and one moment.
+    pub fn removed_paths(&self, generation: u64, before: Micros) -> Result<Vec<String>> {
         let mut statement = self.db.prepare(
-            "SELECT path FROM segments WHERE seq_removed IS NOT NULL UNION ALL SELECT path FROM rollups WHERE seq_removed IS NOT NULL",
+            "SELECT r.path FROM (SELECT path, seq_removed FROM segments UNION ALL SELECT path, seq_removed FROM rollups) r
+             JOIN commits c ON c.seq = r.seq_removed WHERE r.seq_removed <= ?1 AND c.at <= ?2",
         )?;
-        let rows = statement.query_map([], |row| row.get(0))?;
+        let generation = i64::try_from(generation).unwrap_or(i64::MAX);
+        let rows = statement.query_map(params![generation, before], |row| row.get(0))?;
         Ok(rows.collect::<rusqlite::Result<_>>()?)
     }
+
+    /// Forgets segments and rollups that are gone from disk.
+    pub fn forget(&mut self, paths: &[String]) -> Result<()> {
+        let tx = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        for path in paths {
+            tx.execute("DELETE FROM segments WHERE path = ?1 AND seq_removed IS NOT NULL", [path])?;
+            tx.execute("DELETE FROM rollups WHERE path = ?1 AND seq_removed IS NOT NULL", [path])?;
+        }
+        tx.commit()?;
+        Ok(())
+    }
+
+    /// The files that a name, a path, an id or the beginning of a SHA-256 stands for.
+    pub fn find_files(&self, text: &str) -> Result<Vec<FileRow>> {
+        self.some_files(
+            "f.status NOT IN ('removed', 'ingesting') AND (f.path = ?1 OR f.name = ?1 OR CAST(f.id AS TEXT) = ?1
+             OR (length(?1) >= 8 AND substr(f.sha256, 1, length(?1)) = lower(?1))) ORDER BY f.id",
+            params![text],
+        )
+    }
+
+    /// Hands the rows of a visible file to a duplicate of it, which takes its place in the file table; the
+    /// file itself counts as removed. False if it has no duplicate.
+    pub fn hand_over(&mut self, id: i64, now: Micros) -> Result<bool> {
+        let tx = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let heir: Option<i64> = tx
+            .query_row(
+                "SELECT d.id FROM files d JOIN files f ON f.sha256 = d.sha256 AND f.bytes = d.bytes
+                 WHERE f.id = ?1 AND f.status = 'done' AND d.status = 'duplicate' ORDER BY d.id LIMIT 1",
+                [id],
+                |row| row.get(0),
+            )
+            .optional()?;
+        let Some(heir) = heir else { return Ok(false) };
+        type Face = (String, String, Option<String>, i64);
+        let face = |id: i64| {
+            tx.query_row("SELECT name, path, identity, received_at FROM files WHERE id = ?1", [id], |row| {
+                Ok::<Face, _>((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+            })
+        };
+        let (own, other) = (face(id)?, face(heir)?);
+        for (row, (name, path, identity, received), status) in [(id, other, "done"), (heir, own, "removed")] {
+            tx.execute(
+                "UPDATE files SET name = ?2, path = ?3, identity = ?4, received_at = ?5, status = ?6, error = '' WHERE id = ?1",
+                params![row, name, path, identity, received, status],
+            )?;
+        }
+        tx.execute(
+            "INSERT INTO commits (seq, at, what) SELECT coalesce(max(seq), 0) + 1, ?1, ?2 FROM commits",
+            params![now, format!("file {id} handed over to its duplicate")],
+        )?;
+        tx.commit()?;
+        Ok(true)
+    }
+
+    /// Takes a file that holds no rows out of the file table; it is not taken in from the inbox again.
+    pub fn hide_file(&self, id: i64) -> Result<()> {
+        self.db.execute(
+            "UPDATE files SET status = 'removed' WHERE id = ?1 AND status NOT IN ('done', 'ingesting')",
+            [id],
+        )?;
+        Ok(())
+    }
+}
+
+fn print_marks(marks: &Marks) -> String {
+    marks.iter().map(|(_, hash)| hash.as_str()).collect::<Vec<_>>().join(",")
+}
+
+fn parse_marks(text: &str) -> Marks {
+    let lengths = (0..).map(|power| FIRST_MARK << power);
+    lengths.zip(text.split(',')).filter(|(_, hash)| !hash.is_empty()).map(|(at, hash)| (at, hash.to_owned())).collect()
 }
 
 fn file_row(row: &Row<'_>) -> rusqlite::Result<FileRow> {
@@ -454,11 +715,11 @@ fn file_row(row: &Row<'_>) -> rusqlite::Result<FileRow> {
     })
 }
 
-fn segment_row(row: &Row<'_>) -> rusqlite::Result<Segment> {
+fn segment_row(row: &Row<'_>, files: Vec<SegmentFile>) -> rusqlite::Result<Segment> {
     let types: String = row.get(9)?;
     Ok(Segment {
         path: row.get(0)?,
-        file_id: row.get(1)?,
+        files,
         date: row.get(2)?,
         role: row.get(3)?,
         shadow: row.get(4)?,

@@ -36,7 +36,8 @@ impl<'a> Files<'a> {
         }
     }
 
-    fn index(&mut self, file_id: i64) -> Result<usize> {
+    /// The index of a file.
+    pub(super) fn index(&mut self, file_id: i64) -> Result<usize> {
         if let Some(index) = self.index.get(&file_id) {
             return Ok(*index);
         }
@@ -62,10 +63,10 @@ pub(super) fn read_keys(path: &Path) -> Result<Vec<u64>> {
     Ok(keys)
 }
 
-/// The number of each row within its log file.
-pub(super) fn read_row_numbers(path: &Path) -> Result<Vec<i64>> {
+/// A column of integers without gaps: `file_id` or `row_number`.
+pub(super) fn read_numbers(path: &Path, column: &str) -> Result<Vec<i64>> {
     let builder = open(path)?;
-    let mask = ProjectionMask::columns(builder.parquet_schema(), ["row_number"]);
+    let mask = ProjectionMask::columns(builder.parquet_schema(), [column]);
     let mut numbers = Vec::new();
     for batch in builder.with_projection(mask).with_batch_size(1 << 16).build()? {
         numbers.extend_from_slice(batch?.column(0).as_primitive::<Int64Type>().values());
@@ -75,11 +76,9 @@ pub(super) fn read_row_numbers(path: &Path) -> Result<Vec<i64>> {
 
 /// The key columns of some rows of a segment, in their order.
 pub(super) fn read_rows(path: &Path, segment: &Segment, rows: &[usize], files: &mut Files<'_>) -> Result<Vec<KeyRow>> {
-    let file = files.index(segment.file_id)?;
-    let filled = files.filled[file];
     let builder = open(path)?;
     let schema = builder.parquet_schema().clone();
-    let wanted = ["kind", "event_time", "recipient", "record_type", "event_type", "row_number"];
+    let wanted = ["kind", "event_time", "recipient", "record_type", "event_type", "row_number", "file_id"];
     let names: Vec<&str> = wanted.into_iter().chain(KEY_COLUMN_NAMES).collect();
     let mask = ProjectionMask::columns(&schema, names.iter().copied());
     let total = usize::try_from(segment.rows).unwrap_or_default();
@@ -99,6 +98,8 @@ pub(super) fn read_rows(path: &Path, segment: &Segment, rows: &[usize], files: &
             .ok_or_else(|| missing("row_number"))?
             .as_primitive::<Int64Type>()
             .clone();
+        let owners =
+            batch.column_by_name("file_id").ok_or_else(|| missing("file_id"))?.as_primitive::<Int64Type>().clone();
         let (kinds, recipients, records, roles) =
             (text("kind")?, text("recipient")?, text("record_type")?, text("event_type")?);
         let keys = KEY_COLUMN_NAMES.iter().map(|name| text(name)).collect::<Result<Vec<_>>>()?;
@@ -116,9 +117,10 @@ pub(super) fn read_rows(path: &Path, segment: &Segment, rows: &[usize], files: &
             for (slot, column) in values.iter_mut().zip(&keys) {
                 *slot = xxhash_rust::xxh3::xxh3_64(cell(column).as_bytes());
             }
+            let file = files.index(owners.value(row))?;
             out.push(KeyRow {
                 file,
-                filled: filled[record.index()],
+                filled: files.filled[file][record.index()],
                 role: Role::parse(&cell(&roles)).unwrap_or(Role::Acct),
                 row_number: numbers.value(row),
                 core: xxhash_rust::xxh3::xxh3_128(core.as_bytes()),
@@ -144,7 +146,9 @@ pub struct Subset {
 
 /// Decides among some segments alone (SPEC §2.6: a filter on files gives what a catalog of only those would
 /// give). Rows that share their key with no copy of theirs are events here as they are there.
-pub fn subset(catalog: &Catalog, segments: &[&Segment]) -> Result<Subset> {
+///
+/// `chosen`: the files. Segments may hold rows of others, too; these are left out by a filter on `file_id`.
+pub fn subset(catalog: &Catalog, segments: &[&Segment], chosen: &[i64]) -> Result<Subset> {
     let layout = catalog.layout();
     let mut wanted: HashSet<u64> = HashSet::new();
     for segment in segments.iter().filter(|segment| !segment.is_events()) {
@@ -154,6 +158,7 @@ pub fn subset(catalog: &Catalog, segments: &[&Segment]) -> Result<Subset> {
         return Ok(Subset::default());
     }
     let mut files = Files::new(catalog, -1, &FileDone::default());
+    let chosen = chosen.iter().map(|id| files.index(*id)).collect::<Result<HashSet<usize>>>()?;
     let mut buckets: HashMap<u128, Vec<(usize, usize, KeyRow)>> = HashMap::new();
     for (index, segment) in segments.iter().enumerate() {
         let keys = read_keys(&layout.absolute(&segment.keys_path()))?;
@@ -164,7 +169,9 @@ pub fn subset(catalog: &Catalog, segments: &[&Segment]) -> Result<Subset> {
         }
         let path = layout.absolute(&segment.path);
         for (row, key) in rows.iter().zip(read_rows(&path, segment, &rows, &mut files)?) {
-            buckets.entry(key.core).or_default().push((index, *row, key));
+            if chosen.contains(&key.file) {
+                buckets.entry(key.core).or_default().push((index, *row, key));
+            }
         }
     }
     // Rows that are events here and not there, and the other way round.

@@ -18,7 +18,7 @@ impl Layout {
     /// The layout below a folder; creates what is missing.
     pub fn create(root: &Path) -> io::Result<Self> {
         let layout = Self { root: std::path::absolute(root)? };
-        for folder in ["", "locks", "staging", "events", "copies", "keys", "rollups", "rejects"] {
+        for folder in ["", "locks", "pins", "staging", "events", "copies", "keys", "rollups", "rejects"] {
             make_dir(&layout.root.join(folder))?;
         }
         Ok(layout)
@@ -39,6 +39,37 @@ impl Layout {
         self.root.join("locks").join(name)
     }
 
+    /// Which generations are being read.
+    pub fn pins(&self) -> PathBuf {
+        self.root.join("pins")
+    }
+
+    /// The kind of network filesystem that the catalog is on, if it is on one.
+    pub fn network(&self) -> io::Result<Option<&'static str>> {
+        // `statfs(2)`; the numbers are those of linux/magic.h and of the filesystems' own sources.
+        const KINDS: [(u32, &str); 12] = [
+            (0x0000_6969, "NFS"),
+            (0x0000_517b, "SMB"),
+            (0xfe53_4d42, "SMB"),
+            (0xff53_4d42, "CIFS"),
+            (0x0102_1997, "9P"),
+            (0x00c3_6400, "Ceph"),
+            (0x5346_414f, "AFS"),
+            (0x6b41_4653, "AFS"),
+            (0x7375_7245, "Coda"),
+            (0x0bd0_0bd0, "Lustre"),
+            (0x4750_4653, "GPFS"),
+            (0x1983_0326, "BeeGFS"),
+        ];
+        const FUSE: u32 = 0x6573_5546;
+        let kind = filesystem(&self.root)?;
+        if kind == FUSE {
+            let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
+            return Ok(is_network_mount(&mounts, &self.root).then_some("FUSE"));
+        }
+        Ok(KINDS.iter().find(|(number, _)| *number == kind).map(|(_, name)| *name))
+    }
+
     /// Where unfinished files are written.
     pub fn staging(&self) -> PathBuf {
         self.root.join("staging")
@@ -53,6 +84,27 @@ impl Layout {
     pub fn absolute(&self, relative: &str) -> PathBuf {
         self.root.join(relative)
     }
+}
+
+/// The number by which the kernel knows a filesystem.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the numbers have 32 bits")]
+fn filesystem(path: &Path) -> io::Result<u32> {
+    Ok(rustix::fs::statfs(path)?.f_type as u32)
+}
+
+/// Whether a path is on a FUSE mount that reaches over a network, given the lines of `/proc/self/mounts`.
+fn is_network_mount(mounts: &str, path: &Path) -> bool {
+    const NETWORK: [&str; 9] =
+        ["sshfs", "s3fs", "rclone", "glusterfs", "curlftpfs", "davfs", "gcsfuse", "mount-s3", "juicefs"];
+    let found = mounts
+        .lines()
+        .filter_map(|line| {
+            let mut words = line.split(' ').skip(1);
+            Some((words.next()?, words.next()?))
+        })
+        .filter(|(place, _)| path.starts_with(place))
+        .max_by_key(|(place, _)| place.len());
+    found.is_some_and(|(_, kind)| NETWORK.iter().any(|name| kind.contains(name)))
 }
 
 /// `date=…/event_type=…` of a partition.
@@ -116,4 +168,17 @@ pub fn replace(path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> 
     file.as_file().sync_all()?;
     file.persist(path).map_err(|error| error.error)?;
     sync_dir(folder)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mount_over_the_network_is_told_from_a_local_one() {
+        let mounts = "/dev/sda1 / ext4 rw 0 0\nme@host: /data/far fuse.sshfs rw 0 0\n/dev/sdb1 /data fuseblk rw 0 0\n";
+        assert!(is_network_mount(mounts, Path::new("/data/far/catalog")));
+        assert!(!is_network_mount(mounts, Path::new("/data/catalog")));
+        assert!(!is_network_mount(mounts, Path::new("/home/catalog")));
+    }
 }

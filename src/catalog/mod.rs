@@ -2,11 +2,15 @@
 
 pub mod commit;
 pub mod control;
+pub mod keep;
 pub mod keys;
 pub mod layout;
 pub mod locks;
 pub mod merge;
+mod moves;
+pub mod recover;
 pub mod rollup;
+mod states;
 pub mod table;
 pub mod write;
 
@@ -63,6 +67,21 @@ pub enum Error {
         /// Rows found.
         found: i64,
     },
+    /// What a change was based on is gone meanwhile.
+    #[error("another commit was quicker")]
+    Overtaken,
+    /// The control database cannot be kept safely here.
+    #[error(
+        "{path}: this is a network filesystem ({kind}), where SQLite's locks and shared memory cannot be trusted and the \
+         catalog could be damaged; keep it on a local disk (`catalog` in the configuration, or --catalog). \
+         The inbox may be on the network"
+    )]
+    Network {
+        /// The catalog's folder.
+        path: PathBuf,
+        /// What it is.
+        kind: &'static str,
+    },
     /// Another process took a file over.
     #[error("file {id} was taken over by another process")]
     LostClaim {
@@ -82,6 +101,31 @@ pub struct Snapshot {
     pub rollups: Vec<RollupFile>,
     /// The catalog's folder.
     pub root: PathBuf,
+    /// Keeps the files from being deleted while they may be read.
+    _pin: Option<Arc<Pin>>,
+}
+
+/// Says to all processes that the files of a generation are being read; gone when dropped, or with the
+/// process.
+#[derive(Debug)]
+struct Pin {
+    path: PathBuf,
+    _lock: locks::Lock,
+}
+
+impl Pin {
+    /// `None` where no file can be created: a full disk must not keep readers out.
+    fn new(layout: &Layout, generation: u64) -> Option<Self> {
+        let path = layout.pins().join(format!("{generation}-{}", commit::unique()));
+        let lock = locks::Lock::attempt(&path).ok()??;
+        Some(Self { path, _lock: lock })
+    }
+}
+
+impl Drop for Pin {
+    fn drop(&mut self) {
+        std::fs::remove_file(&self.path).ok();
+    }
 }
 
 impl Snapshot {
@@ -99,8 +143,6 @@ pub struct Catalog {
     layout: Layout,
     control: Mutex<Control>,
     cached: Mutex<Option<(i64, Arc<Snapshot>)>>,
-    /// Held as long as this process may read segments.
-    _reading: locks::Lock,
 }
 
 impl Catalog {
@@ -108,10 +150,13 @@ impl Catalog {
     pub fn open(root: &Path) -> Result<Arc<Self>> {
         let disk = |source| Error::Disk { path: root.to_owned(), source };
         let layout = Layout::create(root).map_err(disk)?;
+        if let Some(kind) = layout.network().map_err(disk)? {
+            return Err(Error::Network { path: root.to_owned(), kind });
+        }
         let control = Control::open(&layout.control())?;
-        commit::recover(&layout, &control)?;
-        let reading = locks::Lock::shared(&layout.lock("readers")).map_err(disk)?;
-        Ok(Arc::new(Self { layout, control: Mutex::new(control), cached: Mutex::new(None), _reading: reading }))
+        // A full disk must not keep readers out; what is left undone now is done by a later start.
+        recover::recover(&layout, &control).ok();
+        Ok(Arc::new(Self { layout, control: Mutex::new(control), cached: Mutex::new(None) }))
     }
 
     /// Where things are on disk.
@@ -128,6 +173,8 @@ impl Catalog {
     pub fn snapshot(&self) -> Result<Arc<Snapshot>> {
         let mut cached = self.cached.lock().unwrap_or_else(PoisonError::into_inner);
         let root = self.layout.root().to_owned();
+        // Nothing that is visible now is deleted before it is pinned.
+        let _gate = locks::Lock::shared(&self.layout.lock("pinning")).ok();
         let fresh = self.control(|control| {
             let generation = i64::try_from(control.generation()?).unwrap_or(i64::MAX);
             if let Some((known, snapshot)) = cached.as_ref()
@@ -136,11 +183,29 @@ impl Catalog {
                 return Ok((generation, Arc::clone(snapshot)));
             }
             let (generation, segments, rollups) = control.live()?;
-            let snapshot = Snapshot { generation, segments, rollups, root };
+            let pin = Pin::new(&self.layout, generation).map(Arc::new);
+            let snapshot = Snapshot { generation, segments, rollups, root, _pin: pin };
             Ok((i64::try_from(generation).unwrap_or(i64::MAX), Arc::new(snapshot)))
         })?;
         *cached = Some(fresh.clone());
         Ok(fresh.1)
+    }
+
+    /// The newest event that is not over a day after its file came in (SPEC §4: such clocks are wrong).
+    pub fn newest(&self, snapshot: &Snapshot) -> Result<Option<Micros>> {
+        const DAY: Micros = 86_400_000_000;
+        let received: std::collections::HashMap<i64, Micros> =
+            self.control(|control| control.received())?.into_iter().collect();
+        Ok(snapshot
+            .segments
+            .iter()
+            .filter_map(|segment| {
+                let latest = segment.files.iter().filter_map(|file| received.get(&file.id)).max()?;
+                Some((segment.max_time?, *latest))
+            })
+            .filter(|(time, received)| *time <= received + DAY)
+            .map(|(time, _)| time)
+            .max())
     }
 
     /// The file table, newest first.

@@ -252,6 +252,12 @@ impl Builder {
         Ok(())
     }
 
+    /// Forgets the cells of days before one.
+    pub fn forget_before(&mut self, day: i32) {
+        self.counts.retain(|key, _| key.date.is_none_or(|date| date >= day));
+        self.latency.retain(|key, _| key.date.is_none_or(|date| date >= day));
+    }
+
     /// Writes the cells into `staging/`, a file for each day and kind; returns where each will be.
     pub fn write(&self, staging: &Path, name: &str) -> Result<Vec<(std::path::PathBuf, RollupFile)>> {
         let mut out = Vec::new();

@@ -210,7 +210,7 @@ mod tests {
         let segment = |min, max, role: &str| Segment {
             min_time: Some(min),
             max_time: Some(max),
-            ..super::super::commit::blank_segment(1, Some(0), role, 0)
+            ..super::super::commit::blank_segment(Some(0), role, 0)
         };
         assert!(bounds.may_hold(&segment(15, 30, "acct")));
         assert!(!bounds.may_hold(&segment(21, 30, "acct")));

@@ -136,6 +136,7 @@ impl SegmentWriter {
             segment.min_time = smaller(segment.min_time, min);
             segment.max_time = segment.max_time.max(max);
         }
+        super::moves::note_files(batch, &mut segment.files)?;
         let types = arrow::compute::cast(batch.column(self.record_type), &DataType::Utf8)?;
         if let Some(types) = types.as_any().downcast_ref::<arrow::array::StringArray>() {
             for record in types.iter().flatten().filter_map(RecordType::parse) {

@@ -8,8 +8,10 @@ use anyhow::Context as _;
 
 use super::Output;
 use super::run::emit;
-use crate::catalog::Catalog;
+use crate::catalog::commit::remove_file;
 use crate::catalog::control::FileRow;
+use crate::catalog::keep::keep;
+use crate::catalog::{Catalog, clock};
 use crate::config::Config;
 use crate::event::file_status::Status;
 use crate::ingest::progress::Progress;
@@ -48,6 +50,10 @@ pub(super) fn ingest(config: &Config, paths: &[PathBuf], output: &Output) -> any
                 }
             }
         }
+    }
+    // What cannot be tidied up now is left for the next time.
+    if !stop.load(Ordering::Relaxed) {
+        keep(ingest.catalog(), &config.retention, clock()).ok();
     }
     let failed = rows.iter().filter(|row| !is_in(row.status)).count();
     match output.format {
@@ -114,4 +120,35 @@ pub fn stop_on_signals(stop: &Arc<AtomicBool>) -> anyhow::Result<()> {
         })
         .context("signals")?;
     Ok(())
+}
+
+/// `pmtop files remove`: takes the rows of files out of the catalog again.
+pub(super) fn remove(config: &Config, names: &[String]) -> anyhow::Result<u8> {
+    let catalog = Catalog::open(&config.catalog)?;
+    let mut missing = 0;
+    for name in names {
+        let found = catalog.control(|control| control.find_files(name))?;
+        if found.is_empty() {
+            eprintln!(
+                "pmtop: no file of the catalog is called {}; `pmtop files` lists them",
+                crate::text::display(name)
+            );
+            missing += 1;
+        }
+        let paths: std::collections::BTreeSet<&str> = found.iter().map(|file| file.path.as_str()).collect();
+        if paths.len() > 1 {
+            let shown = crate::text::display(name).into_owned();
+            eprintln!("pmtop: {shown} stands for {} files; name one by its path or its SHA-256:", paths.len());
+            for path in paths {
+                eprintln!("  {}", crate::text::display(path));
+            }
+            missing += 1;
+            continue;
+        }
+        for file in found {
+            remove_file(&catalog, file.id, clock())?;
+            println!("removed     {}  {} rows", crate::text::display(&file.name), file.rows);
+        }
+    }
+    Ok(u8::from(missing > 0))
 }

@@ -80,6 +80,9 @@ pub enum Command {
     Watch,
     /// The file table: state, rows, rejected and merged rows, time range, error.
     Files {
+        /// What to do; without it the table is printed.
+        #[command(subcommand)]
+        action: Option<FilesAction>,
         /// How it is printed.
         #[command(flatten)]
         output: Output,
@@ -146,6 +149,17 @@ pub enum Command {
     },
     /// Print the manual page.
     Man,
+}
+
+/// What to do with files of the catalog.
+#[derive(Debug, Subcommand)]
+pub enum FilesAction {
+    /// Take the rows of files out of the catalog; events that stood behind them come back.
+    Remove {
+        /// Name, path, id, or the beginning of the SHA-256.
+        #[arg(required = true)]
+        files: Vec<String>,
+    },
 }
 
 /// What to do with the settings.

@@ -5,7 +5,7 @@ use std::io::{IsTerminal as _, Write};
 use anyhow::bail;
 use clap::CommandFactory as _;
 
-use super::{BucketName, Cli, Command, ConfigAction, Output, ReportName, engine, ingest, usage};
+use super::{BucketName, Cli, Command, ConfigAction, FilesAction, Output, ReportName, engine, ingest, usage};
 use crate::catalog::Catalog;
 use crate::config::Config;
 use crate::export;
@@ -20,7 +20,8 @@ use crate::report::print::{self, Format};
 pub fn run(config: &Config, command: Command) -> anyhow::Result<u8> {
     match command {
         Command::Ingest { paths, output } => ingest::ingest(config, &paths, &output),
-        Command::Files { output } => {
+        Command::Files { action: Some(FilesAction::Remove { files }), .. } => ingest::remove(config, &files),
+        Command::Files { action: None, output } => {
             let table = report::files(&Catalog::open(&config.catalog)?.files()?);
             emit(&output, &table)
         }

@@ -74,6 +74,8 @@ pub struct Config {
     pub inbox: Inbox,
     /// How files are read.
     pub ingest: Ingest,
+    /// What is kept, and for how long.
+    pub retention: Retention,
     /// How questions are answered.
     pub query: Query,
     /// The screen.
@@ -124,6 +126,27 @@ pub struct Ingest {
     pub max_member_bytes: u64,
 }
 
+/// What is kept, and for how long. Days are counted from the newest event, so that old logs can be looked at.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Retention {
+    /// Days for which events are kept; 0: for ever.
+    pub events_days: u32,
+    /// Days for which rollups are kept; 0: for ever.
+    pub rollups_days: u32,
+    /// Gigabytes (10⁹ bytes) that events may take on disk; the oldest days go first. 0: no limit.
+    pub max_gb: f64,
+    /// Hours after which a file that has left the catalog is deleted: readers of the published table may
+    /// still be at it.
+    pub grace_hours: u32,
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self { events_days: 90, rollups_days: 400, max_gb: 0.0, grace_hours: 24 }
+    }
+}
+
 /// How questions are answered.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -172,6 +195,7 @@ impl Default for Config {
             host: String::new(),
             inbox: Inbox::default(),
             ingest: Ingest::default(),
+            retention: Retention::default(),
             query: Query::default(),
             ui: Ui::default(),
             providers: BTreeMap::new(),

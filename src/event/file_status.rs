@@ -17,6 +17,8 @@ pub enum Status {
     Failed,
     /// Cut off by a crash or a stop; will be tried again.
     Interrupted,
+    /// Taken out of the catalog by the user; not shown, and not taken in from the inbox again.
+    Removed,
 }
 
 impl Status {
@@ -30,13 +32,22 @@ impl Status {
             Self::Rejected => "rejected",
             Self::Failed => "failed",
             Self::Interrupted => "interrupted",
+            Self::Removed => "removed",
         }
     }
 
     /// The state of a word.
     pub fn parse(word: &str) -> Option<Self> {
-        [Self::Queued, Self::Ingesting, Self::Done, Self::Duplicate, Self::Rejected, Self::Failed, Self::Interrupted]
-            .into_iter()
-            .find(|status| status.as_str() == word)
+        const ALL: [Status; 8] = [
+            Status::Queued,
+            Status::Ingesting,
+            Status::Done,
+            Status::Duplicate,
+            Status::Rejected,
+            Status::Failed,
+            Status::Interrupted,
+            Status::Removed,
+        ];
+        ALL.into_iter().find(|status| status.as_str() == word)
     }
 }

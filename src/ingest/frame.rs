@@ -51,6 +51,8 @@ pub struct Content {
     pub bytes: u64,
     /// SHA-256 of the first bytes, for each marked length that was reached.
     pub beginnings: Vec<(u64, String)>,
+    /// Whether the last byte is a newline.
+    pub terminated: bool,
 }
 
 /// Splits a stream into records.
@@ -62,6 +64,7 @@ pub struct Framer<R> {
     base: u64,
     line: u64,
     ended: bool,
+    last_byte: u8,
     hasher: Sha256,
     /// Lengths at which the hash so far is wanted, ascending, and the hashes found.
     marks: Vec<u64>,
@@ -88,6 +91,7 @@ impl<R: Read> Framer<R> {
             base: 0,
             line: 1,
             ended: false,
+            last_byte: b'\n',
             hasher: Sha256::new(),
             marks: Vec::new(),
             found: Vec::new(),
@@ -142,7 +146,12 @@ impl<R: Read> Framer<R> {
             self.fill()?;
         }
         let length = self.base + self.filled as u64;
-        Ok(Content { sha256: hex(&self.hasher.finalize()), bytes: length, beginnings: self.found })
+        Ok(Content {
+            sha256: hex(&self.hasher.finalize()),
+            bytes: length,
+            beginnings: self.found,
+            terminated: self.last_byte == b'\n',
+        })
     }
 
     /// The next record.
@@ -301,6 +310,9 @@ impl<R: Read> Framer<R> {
         };
         self.hash(self.filled, read);
         self.filled += read;
+        if read > 0 {
+            self.last_byte = self.buf[self.filled - 1];
+        }
         self.ended = read == 0;
         Ok(())
     }

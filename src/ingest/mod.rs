@@ -24,7 +24,7 @@ use std::time::Instant;
 use sha2::{Digest, Sha256};
 
 use crate::catalog::commit::{Incoming, Outcome, Staging, commit_file};
-use crate::catalog::control::{FileDone, FileRow};
+use crate::catalog::control::{FIRST_MARK, FileDone, FileRow, Marks};
 use crate::catalog::locks::Lock;
 use crate::catalog::{self, Catalog, clock};
 use crate::config::{Config, Duplicates};
@@ -304,8 +304,9 @@ impl Ingest {
                 progress.rows_per_second = rows as f64 / began.elapsed().as_secs_f64().max(1e-3);
                 report(progress.clone());
             };
-            let known_lengths =
+            let mut known_lengths =
                 self.catalog.control(|control| control.known_lengths(member.plain.then_some(member.total)))?;
+            known_lengths.extend(mark_lengths());
             let context = Context {
                 known_lengths: &known_lengths,
                 rules: &self.rules,
@@ -342,23 +343,39 @@ impl Ingest {
                 RolePlan::Rows => "mixed".to_owned(),
             },
             bytes: number(staged.content.bytes),
-            sha256: staged.content.sha256,
+            sha256: staged.content.sha256.clone(),
             rows: number(staged.tally.rows),
             rejected_rows: number(staged.rejects.count),
             min_time: staged.tally.min_time,
             max_time: staged.tally.max_time,
             filled: staged.tally.filled,
+            marks: marks_of(&staged.content),
+            same_as: None,
             error: remark,
         };
         let place = self.catalog.layout().rejects().join(format!("file-{id}.csv"));
         staged.rejects.finish(&place).map_err(Error::Rejects)?;
-        let grown_from = self.catalog.control(|control| control.grown_from(&staged.content.beginnings))?;
-        let incoming = Incoming { file_id: id, done, segments: staged.segments, rollup: staged.rollup, grown_from };
+        let incoming = Incoming {
+            file_id: id,
+            done,
+            segments: staged.segments,
+            rollup: staged.rollup,
+            beginnings: staged.content.beginnings,
+            cut: !staged.content.terminated,
+        };
         match commit_file(&self.catalog, staging, incoming, clock())? {
             Outcome::Done { .. } => Ok(None),
             Outcome::Duplicate(known) => {
                 fs::remove_file(place).ok();
                 Ok(Some(self.duplicate(&known)))
+            }
+            Outcome::Contained(longer) => {
+                fs::remove_file(place).ok();
+                let (status, mut done) = self.duplicate(&longer);
+                done.bytes = number(staged.content.bytes);
+                done.sha256 = staged.content.sha256;
+                done.error = format!("the beginning of {}", longer.name);
+                Ok(Some((status, done)))
             }
         }
     }
@@ -391,11 +408,25 @@ impl Ingest {
             role: known.role.clone().unwrap_or_default(),
             bytes: known.bytes,
             sha256: known.sha256.clone().unwrap_or_default(),
+            same_as: Some(known.id),
             error: format!("the same content as {}", known.name),
             ..FileDone::default()
         };
         (status, done)
     }
+}
+
+/// Lengths of the beginnings whose hashes are kept with every file.
+fn mark_lengths() -> impl Iterator<Item = u64> {
+    (0..40).map(|power| FIRST_MARK << power)
+}
+
+fn marks_of(content: &frame::Content) -> Marks {
+    const DIGITS: usize = 16;
+    mark_lengths()
+        .map_while(|at| content.beginnings.iter().find(|(length, _)| *length == at))
+        .map(|(at, hash)| (*at, hash.chars().take(DIGITS).collect()))
+        .collect()
 }
 
 /// One member of one file on its way in.

@@ -97,9 +97,8 @@ pub fn stage(context: Context<'_>, member: Member, roles: Option<RolePlan>, tick
 
     let (sender, receiver) = sync_channel(1);
     let staging = context.staging.path();
-    let file_id = context.file_id;
     let (read, encoded) = std::thread::scope(|scope| {
-        let encoder = scope.spawn(move || encode(staging, file_id, &receiver));
+        let encoder = scope.spawn(move || encode(staging, &receiver));
         let read = read_rows(context, &mut framer, &mut decoder, &mut rejects, &sender, tick);
         drop(sender);
         let encoded = encoder.join().unwrap_or_else(|_| Err(Error::Broken("the encoder stopped unexpectedly")));
@@ -298,7 +297,7 @@ fn split(line: &[u8], delimiter: u8) -> Vec<String> {
 }
 
 /// The encoder's thread: batches → segments and rollup cells.
-fn encode(staging: &Path, file_id: i64, receiver: &Receiver<Batch>) -> Result<(Vec<Staged>, rollup::Builder)> {
+fn encode(staging: &Path, receiver: &Receiver<Batch>) -> Result<(Vec<Staged>, rollup::Builder)> {
     let mut writers: HashMap<Partition, SegmentWriter> = HashMap::new();
     let mut finished = Vec::new();
     let mut rollup = rollup::Builder::default();
@@ -312,7 +311,7 @@ fn encode(staging: &Path, file_id: i64, receiver: &Receiver<Batch>) -> Result<(V
             }
             let (date, role) = partition;
             let name = unique();
-            let segment = blank_segment(file_id, date, role.as_str(), 0);
+            let segment = blank_segment(date, role.as_str(), 0);
             let segment = Segment { path: segment_path(&segment, &name), ..segment };
             writers.insert(partition, SegmentWriter::create(staging, &name, segment, &DECODED)?);
         }

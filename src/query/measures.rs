@@ -101,9 +101,8 @@ pub struct Histogram {
     pub n: i64,
     /// Their sum in milliseconds.
     pub sum: i64,
-    /// The greatest, in milliseconds.
-    pub max: i64,
-    buckets: BTreeMap<i32, (i64, i64)>,
+    /// By bucket: how many, their sum, the greatest.
+    buckets: BTreeMap<i32, (i64, i64, i64)>,
 }
 
 impl Histogram {
@@ -111,10 +110,10 @@ impl Histogram {
     pub fn add(&mut self, bucket: i32, n: i64, sum: i64, max: i64) {
         self.n += n;
         self.sum += sum;
-        self.max = self.max.max(max);
         let cell = self.buckets.entry(bucket).or_default();
         cell.0 += n;
         cell.1 += sum;
+        cell.2 = cell.2.max(max);
     }
 
     /// Adds one latency.
@@ -124,10 +123,19 @@ impl Histogram {
 
     /// Adds another histogram.
     pub fn merge(&mut self, other: &Self) {
-        for (bucket, (n, sum)) in &other.buckets {
-            self.add(*bucket, *n, *sum, 0);
+        for (bucket, (n, sum, max)) in &other.buckets {
+            self.add(*bucket, *n, *sum, *max);
         }
-        self.max = self.max.max(other.max);
+    }
+
+    /// The greatest, in milliseconds. Rows that were taken back leave their bucket, but not its greatest
+    /// value: where others share the bucket it may be up to 1 % too high.
+    pub fn max(&self) -> i64 {
+        self.buckets
+            .values()
+            .rev()
+            .find(|(n, _, _)| *n > 0)
+            .map_or(0, |(n, sum, max)| if *n == 1 { *sum } else { *max })
     }
 
     /// The mean in milliseconds.
@@ -145,7 +153,7 @@ impl Histogram {
         }
         let rank = ((share * self.n as f64).ceil() as i64).max(1);
         let mut seen = 0;
-        for (bucket, (n, sum)) in &self.buckets {
+        for (bucket, (n, sum, _)) in &self.buckets {
             seen += n;
             if seen >= rank && *n > 0 {
                 let upper = (f64::from(*bucket) * log_gamma()).exp();
@@ -153,7 +161,7 @@ impl Histogram {
                 return Some(if *bucket < 0 { 0 } else { mean.min(upper).round() as i64 });
             }
         }
-        Some(self.max)
+        Some(self.max())
     }
 }
 
@@ -251,7 +259,7 @@ mod tests {
             let found = left.percentile(share).unwrap() as f64;
             assert!((found - exact).abs() <= exact * 0.01 + 1.0, "{share}: {found} for {exact}");
         }
-        assert_eq!(left.max, *values.last().unwrap());
+        assert_eq!(left.max(), *values.last().unwrap());
     }
 
     #[test]

@@ -130,15 +130,7 @@ impl Engine {
     /// "Now" of SPEC §4: the newest event that is not over a day after its file came in; the clock, if
     /// that is close.
     pub fn now(&self, snapshot: &Snapshot) -> Result<Option<Micros>, Failure> {
-        let received: std::collections::HashMap<i64, Micros> =
-            self.catalog.control(|control| control.received()).map_err(Failure::from_catalog)?.into_iter().collect();
-        let newest = snapshot
-            .segments
-            .iter()
-            .filter_map(|segment| Some((segment.max_time?, *received.get(&segment.file_id)?)))
-            .filter(|(time, received)| *time <= received + DAY)
-            .map(|(time, _)| time)
-            .max();
+        let newest = self.catalog.newest(snapshot).map_err(Failure::from_catalog)?;
         let clock = crate::catalog::clock();
         Ok(newest.map(|newest| if (clock - FRESH..=clock).contains(&newest) { clock } else { newest }))
     }
@@ -162,8 +154,7 @@ impl Engine {
             .filter(|segment| {
                 resolved.admits(segment) && segment.date.is_none_or(|date| (first..=last).contains(&date))
             })
-            .flat_map(|segment| (0..8).filter(|index| segment.by_type[*index] > 0))
-            .fold(0, |types, index| types | 1 << index)
+            .fold(0, |types, segment| types | resolved.types_of(segment))
     }
 
     /// Whether `sent` counts received rows (SPEC §4): `r` rows exist on every day that has d or b rows,
@@ -179,8 +170,9 @@ impl Engine {
         for segment in snapshot.segments.iter().filter(|segment| resolved.admits(segment)) {
             if segment.date.is_some_and(|date| (first..=last).contains(&date)) {
                 let day = days.entry(segment.date).or_default();
-                day.0 |= segment.holds(1 << RecordType::D.index() | 1 << RecordType::B.index());
-                day.1 |= segment.holds(1 << RecordType::R.index());
+                let types = resolved.types_of(segment);
+                day.0 |= types & (1 << RecordType::D.index() | 1 << RecordType::B.index()) != 0;
+                day.1 |= types & 1 << RecordType::R.index() != 0;
             }
         }
         let every_day = days.values().any(|(_, received)| *received)

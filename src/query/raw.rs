@@ -82,7 +82,8 @@ impl Resolved {
                 .iter()
                 .filter(|segment| resolved.admits(segment) && resolved.overlaps(segment))
                 .collect();
-            resolved.subset = Arc::new(subset(catalog, &chosen)?);
+            let files = resolved.files.as_deref().unwrap_or_default();
+            resolved.subset = Arc::new(subset(catalog, &chosen, files)?);
         }
         Ok(resolved)
     }
@@ -102,9 +103,9 @@ impl Resolved {
         match &self.files {
             None => !hides(segment.shadow, self.roles),
             // Nothing merges within one file; of several, what is otherwise among them stands apart.
-            Some(files) if files.len() == 1 => files.contains(&segment.file_id),
+            Some(files) if files.len() == 1 => is_among(files, segment),
             Some(files) => {
-                files.contains(&segment.file_id) && segment.is_events() && !self.subset.replaced.contains(&segment.path)
+                is_among(files, segment) && segment.is_events() && !self.subset.replaced.contains(&segment.path)
             }
         }
     }
@@ -112,7 +113,17 @@ impl Resolved {
     /// Whether a segment's rows pass the role and file filters, copies or not.
     pub fn admits(&self, segment: &Segment) -> bool {
         Role::parse(&segment.role).is_some_and(|role| role.bit() & self.roles != 0)
-            && self.files.as_ref().is_none_or(|files| files.contains(&segment.file_id))
+            && self.files.as_ref().is_none_or(|files| is_among(files, segment))
+    }
+
+    /// The record types in a segment, of the scope's files alone, as bits.
+    pub fn types_of(&self, segment: &Segment) -> u8 {
+        segment
+            .files
+            .iter()
+            .filter(|file| self.files.as_ref().is_none_or(|files| files.contains(&file.id)))
+            .flat_map(|file| (0..8).filter(|index| file.by_type[*index] > 0))
+            .fold(0, |types, index| types | 1 << index)
     }
 
     /// Whether a segment's time overlaps the scope's.
@@ -135,6 +146,9 @@ impl Resolved {
         if let Some(until) = self.until {
             parts.push(col("event_time").lt(time(until)));
         }
+        if let Some(files) = &self.files {
+            parts.push(col("file_id").in_list(files.iter().map(|id| lit(*id)).collect(), false));
+        }
         for (field, conditions) in self.scope.by_field() {
             if !matches!(field, Field::Type | Field::File) {
                 parts.extend(condition(field, &conditions));
@@ -142,6 +156,10 @@ impl Resolved {
         }
         parts.into_iter().reduce(Expr::and)
     }
+}
+
+fn is_among(files: &[i64], segment: &Segment) -> bool {
+    files.iter().any(|id| segment.holds_file(*id))
 }
 
 fn file_passes(conditions: &Conditions, id: i64, name: &str, path: &str) -> bool {

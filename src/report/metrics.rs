@@ -197,7 +197,7 @@ macro_rules! latency {
                 unit: Unit::Millis,
                 needs: $needs,
                 about: concat!($what, ": greatest"),
-                value: |$counts, _| (($histogram.n > 0).then_some($histogram.max)).into(),
+                value: |$counts, _| (($histogram.n > 0).then_some($histogram.max())).into(),
             },
         ]
     };

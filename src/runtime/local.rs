@@ -14,6 +14,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use super::backend::Backend;
 use crate::app::input::Input;
 use crate::catalog::clock;
+use crate::catalog::keep::keep;
 use crate::catalog::locks::Lock;
 use crate::config::Config;
 use crate::export;
@@ -33,6 +34,11 @@ const LOOK: Duration = Duration::from_millis(500);
 /// How often a process that does not own the watching tries to.
 const TRY_OWNING: Duration = Duration::from_secs(2);
 
+/// How long after the last commit housekeeping waits, so that it does not work against a backlog.
+const QUIET: Duration = Duration::from_secs(5);
+/// How often housekeeping looks without any commit: what has left is deleted by and by.
+const HOURLY: Duration = Duration::from_secs(3600);
+
 /// The backend; its threads stop when it is dropped.
 #[derive(Debug)]
 pub struct Local {
@@ -40,7 +46,7 @@ pub struct Local {
     intake: Arc<Intake>,
     owner: Option<String>,
     stop: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
+    threads: Vec<JoinHandle<()>>,
 }
 
 /// What the inbox needs to know, and where files go.
@@ -79,16 +85,26 @@ impl Local {
         let lock_path = engine.catalog().layout().lock("owner");
         let owned = Lock::attempt(&lock_path)?;
         let owner = if owned.is_some() { None } else { Some(read_owner(&lock_path)) };
+        let owns = Arc::new(AtomicBool::new(false));
+        let keeper = Keeper {
+            engine: Arc::clone(&engine),
+            retention: config.retention.clone(),
+            owns: Arc::clone(&owns),
+            stop: Arc::clone(&stop),
+        };
         let lookout = Lookout {
+            owns,
             engine: Arc::clone(&engine),
             arrivals: Mutex::new(Some(ToIntake { ingest, intake: Arc::clone(&intake) })),
             inbox: config.inbox.clone(),
             lock_path,
             stop: Arc::clone(&stop),
         };
-        let thread =
-            std::thread::Builder::new().name("lookout".to_owned()).spawn(move || lookout.run(owned, &*tell))?;
-        Ok(Self { engine, intake, owner, stop, thread: Some(thread) })
+        let threads = vec![
+            std::thread::Builder::new().name("lookout".to_owned()).spawn(move || lookout.run(owned, &*tell))?,
+            std::thread::Builder::new().name("keeper".to_owned()).spawn(move || keeper.run())?,
+        ];
+        Ok(Self { engine, intake, owner, stop, threads })
     }
 
     /// Who watches the inbox, if it is another process.
@@ -100,7 +116,7 @@ impl Local {
 impl Drop for Local {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
-        if let Some(thread) = self.thread.take() {
+        for thread in self.threads.drain(..) {
             thread.join().ok();
         }
     }
@@ -117,7 +133,39 @@ struct Lookout {
     arrivals: Mutex<Option<ToIntake>>,
     inbox: crate::config::Inbox,
     lock_path: PathBuf,
+    /// Set once this process is the owner.
+    owns: Arc<AtomicBool>,
     stop: Arc<AtomicBool>,
+}
+
+/// Does the housekeeping of the catalog's owner, on a thread of its own.
+struct Keeper {
+    engine: Arc<Engine>,
+    retention: crate::config::Retention,
+    owns: Arc<AtomicBool>,
+    stop: Arc<AtomicBool>,
+}
+
+impl Keeper {
+    fn run(&self) {
+        let (mut seen, mut kept) = (None, None);
+        let (mut quiet, mut since) = (Duration::ZERO, Duration::ZERO);
+        while !self.stop.load(Ordering::Relaxed) {
+            std::thread::sleep(LOOK);
+            (quiet, since) = (quiet + LOOK, since + LOOK);
+            let generation = self.engine.catalog().control(|control| control.generation()).ok();
+            if generation != seen {
+                (seen, quiet) = (generation, Duration::ZERO);
+            }
+            let due = (quiet >= QUIET && seen != kept) || since >= HOURLY;
+            if due && self.owns.load(Ordering::Relaxed) {
+                // What cannot be done now is tried again later; nothing depends on it.
+                keep(self.engine.catalog(), &self.retention, clock()).ok();
+                kept = self.engine.catalog().control(|control| control.generation()).ok();
+                (seen, quiet, since) = (kept, Duration::ZERO, Duration::ZERO);
+            }
+        }
+    }
 }
 
 impl Lookout {
@@ -135,6 +183,7 @@ impl Lookout {
                 && watching.is_none()
                 && let Some(arrivals) = self.arrivals.lock().unwrap_or_else(PoisonError::into_inner).take()
             {
+                self.owns.store(true, Ordering::Relaxed);
                 lock.note(&format!("pmtop process {}", std::process::id()));
                 watching = Some(Inbox::watch(&self.inbox, arrivals));
             }

@@ -18,3 +18,4 @@ mod ingest;
 mod journeys;
 mod screens;
 mod support;
+mod upkeep;

@@ -154,6 +154,7 @@ pub(crate) fn status(status: Option<Status>) -> String {
         Some(Status::Rejected | Status::Failed | Status::Interrupted) => "!",
         Some(Status::Ingesting) => "▸",
         Some(Status::Duplicate) => "=",
+        Some(Status::Removed) => "-",
         Some(Status::Queued) | None => "·",
     };
     format!("{sign} {}", status.map_or("unknown", Status::as_str))
