@@ -2,13 +2,13 @@
 //! file's rows become visible by one transaction here (`reference/storage-and-faults.md` 1.4).
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, params};
 
 use super::merge::{ALL_ROLES, FillMask, Shadow, hides};
-use super::{Error, Result};
+use super::{Error, Result, clock, delta};
 use crate::event::Micros;
 use crate::event::file_status::Status;
 
@@ -23,7 +23,7 @@ const BUSY: Duration = Duration::from_secs(30);
 
 const SCHEMA: &str = "
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS commits (seq INTEGER PRIMARY KEY, at INTEGER NOT NULL, what TEXT NOT NULL, payload BLOB);
+CREATE TABLE IF NOT EXISTS commits (seq INTEGER PRIMARY KEY, at INTEGER NOT NULL, what TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS files (
   id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL, path TEXT NOT NULL, identity TEXT,
   role TEXT, bytes INTEGER NOT NULL DEFAULT 0, sha256 TEXT, received_at INTEGER NOT NULL,
@@ -240,6 +240,8 @@ pub struct Change {
 #[derive(Debug)]
 pub struct Control {
     db: Connection,
+    /// The catalog's folder, where the logs for other readers are.
+    root: PathBuf,
 }
 
 impl Control {
@@ -251,8 +253,10 @@ impl Control {
         db.pragma_update(None, "journal_mode", "WAL")?;
         db.pragma_update(None, "synchronous", "FULL")?;
         db.pragma_update(None, "foreign_keys", "ON")?;
-        let mut control = Self { db };
+        let root = path.parent().unwrap_or(Path::new(".")).to_owned();
+        let mut control = Self { db, root };
         control.migrate(path)?;
+        control.publish().ok();
         Ok(control)
     }
 
@@ -266,6 +270,7 @@ impl Control {
             tx.execute_batch(SCHEMA)?;
             tx.pragma_update(None, "user_version", SCHEMA_VERSION)?;
         }
+        delta::prepare(&tx, clock())?;
         tx.commit()?;
         Ok(())
     }
@@ -593,7 +598,11 @@ impl Control {
                 params![rollup.path, rollup.kind, rollup.date, rollup.rows, seq],
             )?;
         }
+        delta::record(&tx, seq, now)?;
         tx.commit()?;
+        // The change is visible. A log that cannot be written now (a full disk) is written by the next
+        // commit or the next start; `fsck` says if it never is.
+        self.publish().ok();
         Ok(seq.cast_unsigned())
     }
 
@@ -602,6 +611,11 @@ impl Control {
         let text: Option<String> =
             self.db.query_row("SELECT value FROM meta WHERE key = 'events_from'", [], |row| row.get(0)).optional()?;
         Ok(text.and_then(|text| text.parse().ok()))
+    }
+
+    /// Writes what the logs for other readers do not have yet.
+    pub fn publish(&self) -> Result<()> {
+        delta::publish(&self.root, &self.db)
     }
 
     /// Every path that some segment or rollup names, visible or not.

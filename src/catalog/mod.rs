@@ -1,7 +1,9 @@
 //! The catalog: events and rollups in Parquet, one control database that says what counts.
 
+pub mod checkpoint;
 pub mod commit;
 pub mod control;
+pub mod delta;
 pub mod keep;
 pub mod keys;
 pub mod layout;
@@ -81,6 +83,14 @@ pub enum Error {
         path: PathBuf,
         /// What it is.
         kind: &'static str,
+    },
+    /// A log entry that this catalog did not write.
+    #[error(
+        "{path}: written by another program; the log is not continued until `pmtop fsck --repair` has put it right"
+    )]
+    ForeignLog {
+        /// The entry.
+        path: PathBuf,
     },
     /// Another process took a file over.
     #[error("file {id} was taken over by another process")]

@@ -50,6 +50,9 @@ fn sweep(layout: &Layout, folder: &Path, named: &HashSet<String>) {
     let Ok(entries) = fs::read_dir(layout.root().join(folder)) else { return };
     for entry in entries.flatten() {
         let relative = folder.join(entry.file_name());
+        if entry.file_name() == "_delta_log" {
+            continue;
+        }
         if entry.path().is_dir() {
             sweep(layout, &relative, named);
         } else if let Some(name) = relative.to_str()
