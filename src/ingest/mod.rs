@@ -7,6 +7,7 @@ pub mod derive;
 pub mod frame;
 pub mod header;
 pub mod intake;
+pub mod json;
 pub mod open;
 pub mod progress;
 pub mod reject;
