@@ -280,11 +280,8 @@ fn follow_header(names: &Names, decoder: &mut Decoder<'_>, record: &[u8]) -> Opt
 /// Content that is no CSV is refused here.
 fn prologue(beginning: &[u8]) -> Result<usize> {
     let refuse = |what: &str, hint: &str| Err(Error::NotCsv { what: what.to_owned(), hint: hint.to_owned() });
-    if beginning.starts_with(&[0xff, 0xfe]) || beginning.starts_with(&[0xfe, 0xff]) {
-        return refuse("it is UTF-16 text", "save it as UTF-8");
-    }
-    if beginning.get(257..262) == Some(b"ustar") {
-        return refuse("it is a tar archive", "unpack it, or use zip");
+    if let Some((what, hint)) = super::open::foreign(beginning) {
+        return refuse(what, hint);
     }
     if beginning.trim_ascii_start().starts_with(b"<") {
         return refuse("it is XML or HTML", "let PowerMTA write CSV accounting files");

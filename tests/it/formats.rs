@@ -174,3 +174,177 @@ fn json_that_holds_no_records_is_refused_with_what_was_found() {
     let (report, _, _) = read("x.json", "[]\n");
     assert_eq!((report.status, report.rows), (Status::Done, 0), "{}", report.error);
 }
+
+const HEADER: &str = "type,timeLogged,timeQueued,orig,rcpt,dsnStatus,dsnDiag,bounceCat,jobId\n";
+
+fn row(kind: &str, second: u32) -> String {
+    format!(
+        "{kind},2026-11-23 10:00:{second:02}+0000,2026-11-23 10:00:00+0000,a@b.example,r{second}@y.example,5.1.1 (bad),smtp;550 no,bad-mailbox,job-1\n"
+    )
+}
+
+fn two_rows() -> String {
+    format!("{HEADER}{}{}", row("d", 1), row("b", 2))
+}
+
+fn gz(content: &[u8]) -> Vec<u8> {
+    use std::io::Write as _;
+    let mut gz = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gz.write_all(content).unwrap();
+    gz.finish().unwrap()
+}
+
+fn zipped(members: &[(&str, &[u8])]) -> Vec<u8> {
+    use std::io::Write as _;
+    let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    for (name, content) in members {
+        zip.start_file(*name, zip::write::SimpleFileOptions::default()).unwrap();
+        zip.write_all(content).unwrap();
+    }
+    zip.finish().unwrap().into_inner()
+}
+
+#[test]
+fn gzip_members_one_behind_the_other_are_one_content_and_padding_is_passed_over() {
+    let text = two_rows();
+    let (first, second) = text.split_at(200);
+    let mut content = gz(first.as_bytes());
+    content.extend(gz(second.as_bytes()));
+    content.extend(gz(b""));
+    content.extend([0; 70_000]);
+    let (report, events, _) = {
+        let desk = Desk::new();
+        let report = desk.ingest("acct.csv.gz", &content);
+        let events = events(&desk);
+        (report, events, ())
+    };
+    assert_eq!((report.status, report.bytes), (Status::Done, 200 + i64::try_from(second.len()).unwrap()));
+    assert_eq!(events, TWO);
+}
+
+#[test]
+fn damaged_compressed_files_are_refused_whole_with_words() {
+    let text = two_rows();
+    let mut garbage = gz(text.as_bytes());
+    let end = garbage.len();
+    garbage.extend(b"garbage");
+    let mut flipped = gz(text.as_bytes());
+    let middle = flipped.len() - 6;
+    flipped[middle] ^= 0xff;
+    let cut_gz = gz(text.as_bytes())[..end - 9].to_vec();
+    let zst = zstd::encode_all(text.as_bytes(), 1).unwrap();
+    let zip = zipped(&[("acct.csv", text.as_bytes())]);
+    for (name, content, words) in [
+        ("a.gz", garbage, format!("from byte {end}")),
+        ("b.gz", cut_gz, "cut off after".to_owned()),
+        ("c.gz", flipped, "damaged".to_owned()),
+        ("d.zst", zst[..zst.len() - 5].to_vec(), "cut off after".to_owned()),
+        ("e.zip", zip[..zip.len() - 30].to_vec(), "zip archive cannot be read".to_owned()),
+    ] {
+        let desk = Desk::new();
+        let report = desk.ingest(name, &content);
+        assert_eq!(report.status, Status::Rejected, "{name}: {}", report.error);
+        assert!(report.error.contains(&words), "{name}: {}", report.error);
+        assert_eq!(desk.count("select count(*) from events"), 0, "{name}");
+    }
+}
+
+#[test]
+fn what_is_no_log_is_refused_by_name_with_what_to_do() {
+    let mut tar = vec![b'x'; 600];
+    tar[257..262].copy_from_slice(b"ustar");
+    let utf16: Vec<u8> = "\u{feff}type,timeLogged\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    for (content, words) in [
+        (tar.clone(), ["tar archive", "tar xf"]),
+        (gz(&tar), ["tar archive", "tar xf"]),
+        (gz(&gz(b"x")), ["archive within an archive", "unpack"]),
+        (b"\xfd7zXZ\0\0\x04".to_vec(), ["xz", "xz -d"]),
+        (b"BZh91AY&SY".to_vec(), ["bzip2", "bunzip2"]),
+        (b"7z\xbc\xaf\x27\x1c\0\x04".to_vec(), ["7-Zip", "unpack"]),
+        (utf16, ["UTF-16", "UTF-8"]),
+        (zipped(&[("[Content_Types].xml", b"<x/>"), ("xl/workbook.xml", b"<x/>")]), ["Excel", "save it as CSV"]),
+        (b"<?xml version=\"1.0\"?><acct/>".to_vec(), ["XML", "CSV"]),
+        (zipped(&[("__MACOSX/._a.csv", b"x")]), ["archive", "no log files"]),
+    ] {
+        let desk = Desk::new();
+        let report = desk.ingest("acct.csv", &content);
+        assert_eq!(report.status, Status::Rejected, "{words:?}: {}", report.error);
+        for word in words {
+            assert!(report.error.contains(word), "{word}: {}", report.error);
+        }
+    }
+}
+
+#[test]
+fn a_zip_gives_what_is_usable_in_it_and_passes_over_what_systems_put_there() {
+    let text = two_rows();
+    let desk = Desk::new();
+    let inner = zipped(&[("x.csv", text.as_bytes())]);
+    let mut content = zipped(&[
+        ("__MACOSX/._acct.csv", b"\0\x05\x16\x07"),
+        (".DS_Store", b"\0\0\0\x01Bud1"),
+        ("logs/", b""),
+        ("logs/.hidden", b"x"),
+        ("README.txt", b"Logs of Monday.\n"),
+        ("inner.zip", &inner),
+        ("secret1.csv", text.as_bytes()),
+        ("/etc/../../acct.csv", text.as_bytes()),
+        ("../b\0.csv", format!("{HEADER}{}", row("b", 3)).as_bytes()),
+    ]);
+    // The flag that says that a member is encrypted, in both of its headers.
+    for at in 0..content.len() - 50 {
+        let name = if content[at..].starts_with(b"PK\x03\x04") {
+            (at + 6, at + 30)
+        } else if content[at..].starts_with(b"PK\x01\x02") {
+            (at + 8, at + 46)
+        } else {
+            continue;
+        };
+        if content[name.1..].starts_with(b"secret1") {
+            content[name.0] |= 1;
+        }
+    }
+    let path = desk.path("logs.zip");
+    std::fs::write(&path, content).unwrap();
+    let reports = desk.ingest_all(&path);
+    let told: Vec<(&str, Status)> = reports.iter().map(|report| (report.name.as_str(), report.status)).collect();
+    assert_eq!(
+        told,
+        [
+            ("logs.zip/README.txt", Status::Rejected),
+            ("logs.zip/inner.zip", Status::Rejected),
+            ("logs.zip/secret1.csv", Status::Rejected),
+            ("logs.zip/etc/acct.csv", Status::Done),
+            ("logs.zip/b\0.csv", Status::Done),
+        ]
+    );
+    assert!(reports[1].error.contains("archive within an archive"), "{}", reports[1].error);
+    assert!(reports[2].error.contains("encrypted"), "{}", reports[2].error);
+    assert!(reports[3].path.ends_with("logs.zip/etc/acct.csv"), "{}", reports[3].path);
+    assert_eq!(events(&desk).len(), 3);
+}
+
+#[test]
+fn members_of_one_name_are_not_hidden_by_each_other() {
+    let mut content = zipped(&[("acct-1.csv", two_rows().as_bytes()), ("acct-2.csv", HEADER.as_bytes())]);
+    while let Some(at) = content.windows(10).position(|window| window == b"acct-2.csv") {
+        content[at + 5] = b'1';
+    }
+    let report = Desk::new().ingest("logs.zip", content);
+    assert_eq!(report.status, Status::Rejected);
+    assert!(report.error.contains("same name"), "{}", report.error);
+}
+
+#[test]
+fn devices_pipes_and_links_to_them_are_refused_without_waiting() {
+    let desk = Desk::new();
+    let fifo = desk.path("pipe.csv");
+    assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    let link = desk.path("link.csv");
+    std::os::unix::fs::symlink("/dev/zero", &link).unwrap();
+    for path in [&fifo, &link] {
+        let report = desk.ingest_path(path);
+        assert_eq!(report.status, Status::Rejected, "{}", report.error);
+        assert!(report.error.contains("not a regular file"), "{}", report.error);
+    }
+}
