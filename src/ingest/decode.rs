@@ -206,6 +206,11 @@ impl<'a> Decoder<'a> {
         self.delimiter
     }
 
+    /// What the file's name says of its role.
+    pub fn name_role(&self) -> NameRole {
+        self.name_role
+    }
+
     /// The plan in force.
     pub fn plan(&self) -> &Plan {
         &self.plan

@@ -139,6 +139,33 @@ impl<R: Read> Framer<R> {
         self.pos = (self.pos + bytes).min(self.filled);
     }
 
+    /// What comes next, without consuming it: at least `want` bytes unless the stream ends before.
+    pub fn ahead(&mut self, want: usize) -> io::Result<&[u8]> {
+        while self.filled - self.pos < want && !self.ended {
+            self.fill()?;
+        }
+        Ok(&self.buf[self.pos..self.filled])
+    }
+
+    /// Moves over bytes that [`Self::ahead`] showed, with the lines in them.
+    pub fn advance(&mut self, bytes: usize) {
+        let end = (self.pos + bytes).min(self.filled);
+        self.line += memchr::memchr_iter(b'\n', &self.buf[self.pos..end]).count() as u64;
+        self.pos = end;
+    }
+
+    /// The next bytes as a record, whatever lines they span.
+    pub fn take_bytes(&mut self, length: usize) -> Span {
+        let (start, line, offset) = (self.pos, self.line, self.offset());
+        self.advance(length);
+        Span { line, offset, start, end: self.pos, terminated: true }
+    }
+
+    /// Line and offset of what comes next.
+    pub fn place(&self) -> (u64, u64) {
+        (self.line, self.offset())
+    }
+
     /// Reads what is left and returns what all the content is.
     pub fn finish(mut self) -> io::Result<Content> {
         while !self.ended {

@@ -94,7 +94,8 @@ pub fn looks_like_header(cells: &[String]) -> bool {
         || (RecordType::of_cell(first).is_none() && cells.iter().filter(|cell| known(cell)).count() >= 2)
 }
 
-fn known(name: &str) -> bool {
+/// Whether a name is one of PowerMTA's that fills a column.
+pub fn known(name: &str) -> bool {
     let name = name.trim();
     COLUMNS.iter().any(|column| column.sources.iter().any(|source| source.eq_ignore_ascii_case(name)))
 }

@@ -7,6 +7,7 @@ pub mod derive;
 pub mod frame;
 pub mod header;
 pub mod intake;
+pub mod json;
 pub mod open;
 pub mod progress;
 pub mod reject;
@@ -87,13 +88,13 @@ pub enum Error {
 
 impl Error {
     /// Whether the file itself is at fault, so that trying again would not help.
-    const fn is_the_files_fault(&self) -> bool {
+    fn is_the_files_fault(&self) -> bool {
         matches!(
             self,
             Self::Header(_)
                 | Self::NotCsv { .. }
                 | Self::Open(open::Error::Archive { .. } | open::Error::NotAFile { .. })
-        )
+        ) || matches!(self, Self::Read(error) if error.kind() == std::io::ErrorKind::InvalidData)
     }
 }
 

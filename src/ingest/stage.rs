@@ -13,6 +13,7 @@ use super::decode::{Decoder, NameRole, Partition, RolePlan, Tally};
 use super::derive::Rules;
 use super::frame::{Content, Frame, Framer};
 use super::header::{self, Names, Plan, delimiter_of, is_type_cell, looks_like_header};
+use super::json;
 use super::open::Member;
 use super::reject::Rejects;
 use super::{Error, Result};
@@ -87,7 +88,7 @@ pub fn stage(context: Context<'_>, member: Member, roles: Option<RolePlan>, tick
     let start = Start::of(beginning, context.names, name_role)?;
     let roles = roles.unwrap_or_else(|| RolePlan::of(start.types, name_role));
     framer.expect(start.delimiter, start.plan.width);
-    let headed = start.headed;
+    let (headed, json) = (start.headed, start.json);
     let mut decoder =
         Decoder::new(context.rules, context.names, start.plan, start.delimiter, roles, name_role, context.file_id);
     if headed {
@@ -99,7 +100,11 @@ pub fn stage(context: Context<'_>, member: Member, roles: Option<RolePlan>, tick
     let staging = context.staging.path();
     let (read, encoded) = std::thread::scope(|scope| {
         let encoder = scope.spawn(move || encode(staging, &receiver));
-        let read = read_rows(context, &mut framer, &mut decoder, &mut rejects, &sender, tick);
+        let read = if json {
+            read_objects(context, &mut framer, &mut decoder, &mut rejects, &sender, tick)
+        } else {
+            read_rows(context, &mut framer, &mut decoder, &mut rejects, &sender, tick)
+        };
         drop(sender);
         let encoded = encoder.join().unwrap_or_else(|_| Err(Error::Broken("the encoder stopped unexpectedly")));
         (read, encoded)
@@ -192,6 +197,56 @@ fn read_rows<R: std::io::Read>(
     Ok(())
 }
 
+/// As [`read_rows`], of JSON.
+fn read_objects<R: std::io::Read>(
+    context: Context<'_>,
+    framer: &mut Framer<R>,
+    decoder: &mut Decoder<'_>,
+    rejects: &mut Rejects,
+    sender: &SyncSender<Batch>,
+    tick: Tick<'_>,
+) -> Result<()> {
+    let mut objects = json::Objects::default();
+    let mut transcoder = json::Transcoder::default();
+    let mut last = Instant::now();
+    let typed_by_name = decoder.name_role() != NameRole::Silent;
+    for count in 1u64.. {
+        if count.is_multiple_of(TICK_ROWS) {
+            if context.stop.load(Ordering::Relaxed) {
+                return Err(Error::Stopped);
+            }
+            if last.elapsed() >= TICK {
+                last = Instant::now();
+                tick(decoder.tally.rows, rejects.count);
+            }
+        }
+        let span = match objects.next(framer, context.max_record).map_err(Error::Read)? {
+            json::Found::End => break,
+            json::Found::Object(span) => span,
+            json::Found::Bad(bad) => {
+                rejects.push(bad.line, bad.offset, &bad.reason, &bad.text).map_err(Error::Rejects)?;
+                continue;
+            }
+        };
+        let object = framer.bytes(&span);
+        let outcome = transcoder.record(object, context.names, typed_by_name).and_then(|(record, plan)| {
+            if let Some(plan) = plan {
+                decoder.set_plan(plan.clone());
+            }
+            decoder.decode(record, true)
+        });
+        if let Err(reason) = outcome {
+            rejects.push(span.line, span.offset, &reason, object).map_err(Error::Rejects)?;
+        } else if let Some(partition) = decoder.full_chunk(CHUNK_ROWS, CHUNK_BYTES) {
+            hand_over(decoder, partition, sender)?;
+        }
+    }
+    for partition in decoder.partitions() {
+        hand_over(decoder, partition, sender)?;
+    }
+    Ok(())
+}
+
 fn hand_over(decoder: &mut Decoder<'_>, partition: Partition, sender: &SyncSender<Batch>) -> Result<()> {
     if let Some((batch, keys)) = decoder.take(partition)? {
         sender.send((partition, batch, keys)).map_err(|_| Error::Broken("the encoder stopped"))?;
@@ -224,11 +279,8 @@ fn follow_header(names: &Names, decoder: &mut Decoder<'_>, record: &[u8]) -> Opt
 /// Content that is no CSV is refused here.
 fn prologue(beginning: &[u8]) -> Result<usize> {
     let refuse = |what: &str, hint: &str| Err(Error::NotCsv { what: what.to_owned(), hint: hint.to_owned() });
-    if beginning.starts_with(&[0xff, 0xfe]) || beginning.starts_with(&[0xfe, 0xff]) {
-        return refuse("it is UTF-16 text", "save it as UTF-8");
-    }
-    if beginning.get(257..262) == Some(b"ustar") {
-        return refuse("it is a tar archive", "unpack it, or use zip");
+    if let Some((what, hint)) = super::open::foreign(beginning) {
+        return refuse(what, hint);
     }
     if beginning.trim_ascii_start().starts_with(b"<") {
         return refuse("it is XML or HTML", "let PowerMTA write CSV accounting files");
@@ -252,16 +304,22 @@ struct Start {
     types: u8,
     /// The first line is a header.
     headed: bool,
+    /// Rows are JSON objects.
+    json: bool,
 }
 
 impl Start {
     fn of(beginning: &[u8], names: &Names, name_role: NameRole) -> Result<Self> {
+        if json::is_json(beginning) {
+            let (plan, types) = json::start(beginning, names, name_role != NameRole::Silent).map_err(Error::Header)?;
+            return Ok(Self { plan, delimiter: b',', types, headed: false, json: true });
+        }
         let mut lines = beginning.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
         let first = lines.clone().find(|line| !line.is_empty()).unwrap_or_default();
         let delimiter = delimiter_of(first);
         let cells = split(first, delimiter);
         if first.is_empty() {
-            return Ok(Self { plan: Plan::default(), delimiter, types: 0, headed: false });
+            return Ok(Self { plan: Plan::default(), delimiter, types: 0, headed: false, json: false });
         }
         let plan = if looks_like_header(&cells) {
             Plan::of_header(&cells, names, name_role != NameRole::Silent).map_err(Error::Header)?
@@ -282,7 +340,7 @@ impl Start {
                 types |= 1 << record.index();
             }
         }
-        Ok(Self { plan, delimiter, types, headed: looks_like_header(&cells) })
+        Ok(Self { plan, delimiter, types, headed: looks_like_header(&cells), json: false })
     }
 }
 

@@ -14,6 +14,7 @@ mod answers;
 mod architecture;
 mod beside;
 mod documents;
+mod formats;
 mod ingest;
 mod journeys;
 mod screens;
