@@ -44,8 +44,8 @@ pub fn open(config: &Config) -> anyhow::Result<u8> {
 
 /// Watches the inbox without a screen until asked to stop; tells of each file on stderr.
 pub fn watch(config: &Config) -> anyhow::Result<u8> {
-    if config.inbox.folders.is_empty() {
-        bail!("no inbox to watch: give --inbox DIR, or set `inbox.folders` in the configuration");
+    if config.inbox.folders.is_empty() && config.inbox.live.is_empty() {
+        bail!("no inbox to watch: give --inbox DIR, or set `inbox.folders` or `inbox.live` in the configuration");
     }
     let engine = cli::engine(config)?;
     let local = Local::start(config, engine, |input| {

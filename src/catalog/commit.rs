@@ -32,6 +32,23 @@ pub struct Incoming {
     pub beginnings: Vec<(u64, String)>,
     /// Whether its content ends without a newline, so that the last row may lack its end.
     pub cut: bool,
+    /// How it comes.
+    pub arrival: Arrival,
+}
+
+/// How rows come in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Arrival {
+    /// A finished file.
+    Whole,
+    /// The beginning of a file that is followed while it is written, perhaps in place of what was followed
+    /// of it before.
+    Followed {
+        /// That file's id.
+        replaces: Option<i64>,
+    },
+    /// More of a file that is followed.
+    More,
 }
 
 /// What came of a commit.
@@ -92,13 +109,24 @@ pub fn unique() -> String {
 pub fn commit_file(catalog: &Catalog, staging: &Staging, mut incoming: Incoming, now: Micros) -> Result<Outcome> {
     let layout = catalog.layout();
     let _lock = Lock::wait(&layout.lock("commit"))?;
-    if let Some(known) = catalog.control(|control| control.known_content(&incoming.done.sha256))? {
+    if incoming.arrival != Arrival::More
+        && let Some(known) = catalog.control(|control| control.known_content(&incoming.done.sha256))?
+    {
         return Ok(Outcome::Duplicate(Box::new(known)));
     }
     let (_, live, _) = catalog.control(Control::live)?;
     let live: Vec<Source> = live.into_iter().map(|segment| Source::live(layout, segment)).collect();
+    if incoming.arrival == Arrival::More {
+        let what = format!("file {} goes on", incoming.file_id);
+        catalog.control(|control| control.add_up(incoming.file_id, &mut incoming.done))?;
+        let (generation, merged) = apply(catalog, staging, live, Some(incoming), Vec::new(), what, now)?;
+        return Ok(Outcome::Done { generation, merged });
+    }
     let mut shorter: HashSet<i64> =
         catalog.control(|control| control.grown_from(&incoming.beginnings))?.into_iter().collect();
+    if let Arrival::Followed { replaces: Some(id) } = incoming.arrival {
+        shorter.insert(id);
+    }
     if let Some(longer) = other_states(catalog, &live, &incoming, &mut shorter)?
         && let Some(known) = catalog.control(|control| control.file(longer))?
     {
@@ -213,12 +241,13 @@ fn apply(
     let coming = incoming.as_ref().map_or((-1, &nothing), |incoming| (incoming.file_id, &incoming.done));
     let moves = find_moves(catalog, &sources, &gone, coming)?;
 
+    let followed = incoming.as_ref().is_some_and(|incoming| incoming.arrival != Arrival::Whole);
     let (file, mut rollup) = match incoming {
         Some(incoming) => (Some((incoming.file_id, incoming.done)), incoming.rollup),
         None => (None, rollup::Builder::default()),
     };
     let new_file = file.as_ref().map_or(-1, |(id, _)| *id);
-    let mut change = Change { what, file, leaving, ..Change::default() };
+    let mut change = Change { what, file, followed, leaving, ..Change::default() };
     let mut places: Vec<Staged> = Vec::new();
     for (index, source) in sources.iter().enumerate() {
         match moves.get(&index) {

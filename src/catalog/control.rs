@@ -28,7 +28,8 @@ CREATE TABLE IF NOT EXISTS files (
   id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL, path TEXT NOT NULL, identity TEXT,
   role TEXT, bytes INTEGER NOT NULL DEFAULT 0, sha256 TEXT, received_at INTEGER NOT NULL,
   status TEXT NOT NULL, rows INTEGER NOT NULL DEFAULT 0, rejected_rows INTEGER NOT NULL DEFAULT 0,
-  min_time INTEGER, max_time INTEGER, filled TEXT, marks TEXT, same_as INTEGER, error TEXT NOT NULL DEFAULT '', seq INTEGER);
+  min_time INTEGER, max_time INTEGER, filled TEXT, marks TEXT, same_as INTEGER,
+  followed INTEGER NOT NULL DEFAULT 0, error TEXT NOT NULL DEFAULT '', seq INTEGER);
 CREATE INDEX IF NOT EXISTS files_by_sha ON files (sha256) WHERE status = 'done';
 CREATE INDEX IF NOT EXISTS files_by_path ON files (path);
 CREATE TABLE IF NOT EXISTS segments (
@@ -220,6 +221,9 @@ pub struct Leaving {
 pub struct Change {
     /// The file that became visible, and what it was found to be.
     pub file: Option<(i64, FileDone)>,
+    /// Whether that file is followed while it is written: it may be visible already, and a finished file with
+    /// its content takes its place.
+    pub followed: bool,
     /// Segments that come.
     pub added: Vec<Segment>,
     /// Paths of segments that go.
@@ -333,11 +337,11 @@ impl Control {
         Ok(found.is_some())
     }
 
-    /// Sizes of visible contents, in bytes, below that of a new file if it is known.
+    /// Sizes of visible contents, in bytes, up to that of a new file if it is known.
     pub fn known_lengths(&self, below: Option<u64>) -> Result<Vec<u64>> {
         let below = below.map_or(i64::MAX, |bytes| i64::try_from(bytes).unwrap_or(i64::MAX));
         let mut statement =
-            self.db.prepare("SELECT DISTINCT bytes FROM files WHERE status = 'done' AND bytes > 0 AND bytes < ?1")?;
+            self.db.prepare("SELECT DISTINCT bytes FROM files WHERE status = 'done' AND bytes > 0 AND bytes <= ?1")?;
         let rows = statement.query_map([below], |row| row.get::<_, i64>(0))?;
         Ok(rows.map(|bytes| bytes.map(i64::cast_unsigned)).collect::<rusqlite::Result<_>>()?)
     }
@@ -383,7 +387,7 @@ impl Control {
 
     /// The visible file with this content.
     pub fn known_content(&self, sha256: &str) -> Result<Option<FileRow>> {
-        self.one_file("f.sha256 = ?1 AND f.status = 'done' LIMIT 1", params![sha256])
+        self.one_file("f.sha256 = ?1 AND f.status = 'done' AND NOT f.followed LIMIT 1", params![sha256])
     }
 
     /// Whether a visible file has this many bytes, so that hashing first may save decoding.
@@ -423,6 +427,45 @@ impl Control {
                 Ok((row.get(0)?, row.get(1)?))
             })?;
         Ok((sha.unwrap_or_default(), parse_filled(&filled.unwrap_or_default())))
+    }
+
+    /// The files that are followed while they are written.
+    pub fn followed(&self) -> Result<Vec<FileRow>> {
+        self.some_files("f.followed AND f.status = 'done'", params![])
+    }
+
+    /// Adds what is known of a followed file to what more of it was found to be.
+    pub fn add_up(&self, id: i64, more: &mut FileDone) -> Result<()> {
+        let Some(known) = self.one_file("f.id = ?1 AND f.followed AND f.status = 'done'", params![id])? else {
+            return Err(Error::LostClaim { id });
+        };
+        let (_, filled) = self.file_keys(id)?;
+        more.rows += known.rows;
+        more.rejected_rows += known.rejected_rows;
+        more.min_time = known.min_time.into_iter().chain(more.min_time).min();
+        more.max_time = known.max_time.max(more.max_time);
+        if more.role.is_empty() {
+            more.role = known.role.unwrap_or_default();
+        }
+        for (more, known) in more.filled.iter_mut().zip(filled) {
+            more.join(known);
+        }
+        Ok(())
+    }
+
+    /// The record types of a file's visible rows, as bits.
+    pub fn types_of(&self, id: i64) -> Result<u8> {
+        let mut statement = self.db.prepare(
+            "SELECT p.types FROM segment_files p JOIN segments s ON s.id = p.segment_id
+             WHERE p.file_id = ?1 AND s.seq_removed IS NULL",
+        )?;
+        let rows = statement.query_map([id], |row| row.get::<_, String>(0))?;
+        let mut types = 0;
+        for counts in rows {
+            let counts = parse_counts(&counts?);
+            types |= (0..8).filter(|index| counts[*index] > 0).fold(0, |types, index| types | 1 << index);
+        }
+        Ok(types)
     }
 
     /// A file by its id.
@@ -512,8 +555,8 @@ impl Control {
         if let Some((id, done)) = &change.file {
             tx.execute(
                 "UPDATE files SET status = 'done', role = ?2, bytes = ?3, sha256 = ?4, rows = ?5, rejected_rows = ?6,
-                 min_time = ?7, max_time = ?8, filled = ?9, error = ?10, seq = ?11, marks = ?12
-                 WHERE id = ?1 AND status IN ('ingesting', 'interrupted')",
+                 min_time = ?7, max_time = ?8, filled = ?9, error = ?10, seq = ?11, marks = ?12,
+                 followed = ?13 WHERE id = ?1 AND (status IN ('ingesting', 'interrupted') OR followed AND status = 'done')",
                 params![
                     id,
                     done.role,
@@ -526,7 +569,8 @@ impl Control {
                     print_filled(&done.filled),
                     done.error,
                     seq,
-                    print_marks(&done.marks)
+                    print_marks(&done.marks),
+                    change.followed
                 ],
             )?;
             if tx.changes() != 1 {
@@ -537,6 +581,11 @@ impl Control {
             tx.execute("INSERT OR REPLACE INTO meta (key, value) VALUES ('events_from', ?1)", [floor.to_string()])?;
         }
         for file in &change.leaving {
+            // What was followed of a file is no file of its own.
+            tx.execute(
+                "DELETE FROM files WHERE id = ?1 AND followed AND ?2",
+                params![file.id, file.same_as.is_some()],
+            )?;
             tx.execute(
                 "UPDATE files SET status = ?2, error = ?3, same_as = ?4, rows = 0, rejected_rows = 0, seq = NULL WHERE id = ?1",
                 params![file.id, file.status.as_str(), file.why, file.same_as],

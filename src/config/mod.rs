@@ -94,6 +94,8 @@ pub struct Config {
 pub struct Inbox {
     /// The folders.
     pub folders: Vec<PathBuf>,
+    /// Accounting files that PowerMTA is writing: followed line by line, across rotation.
+    pub live: Vec<PathBuf>,
     /// Seconds that a file's size and time must be at rest before it is taken in.
     pub settle_seconds: u64,
     /// Seconds between full scans, for network filesystems and missed events.
@@ -209,6 +211,7 @@ impl Default for Inbox {
     fn default() -> Self {
         Self {
             folders: Vec::new(),
+            live: Vec::new(),
             settle_seconds: 2,
             rescan_seconds: 30,
             afterwards: Afterwards::Keep,

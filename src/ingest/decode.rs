@@ -154,6 +154,8 @@ pub struct Decoder<'a> {
     roles: RolePlan,
     name_role: NameRole,
     file_id: i64,
+    /// Rows of the file that are before what is decoded.
+    pub first_row: u64,
     cells: Cells,
     dictionaries: Dictionaries,
     chunks: HashMap<Partition, Chunk>,
@@ -188,6 +190,7 @@ impl<'a> Decoder<'a> {
             roles,
             name_role,
             file_id,
+            first_row: 0,
             cells: Cells::default(),
             dictionaries: Dictionaries::default(),
             chunks: HashMap::new(),
@@ -413,7 +416,7 @@ impl<'a> Decoder<'a> {
         chunk.push_int(c.delivery_latency_ms, said.latency().map(|ms| ms.max(0)));
         chunk.push_int(c.size_bytes, get(c.size_bytes).trim().parse().ok());
         chunk.push_int(c.file_id, Some(self.file_id));
-        chunk.push_int(c.row_number, Some(i64::try_from(self.tally.rows).unwrap_or(i64::MAX)));
+        chunk.push_int(c.row_number, Some(i64::try_from(self.first_row + self.tally.rows).unwrap_or(i64::MAX)));
         chunk.push_flag(c.is_rb, found.is_rb);
         let who = if said.kind == Kind::QueueError { &said.queue } else { &said.recipient };
         chunk.key_hashes.push(core_key_hash(said.kind, said.event_time, who));

@@ -79,13 +79,13 @@ impl Intake {
         }
         self.shared.changed.notify_one();
         for path in fresh {
-            (self.listener)(progress_of(&path, Status::Queued));
+            (self.listener)(Progress::of(&path, Status::Queued));
         }
     }
 
     /// Tells of a file that is seen but not yet at rest.
     pub fn saw(&self, path: &Path) {
-        (self.listener)(progress_of(&whole(path), Status::Queued));
+        (self.listener)(Progress::of(&whole(path), Status::Queued));
     }
 }
 
@@ -99,19 +99,6 @@ impl Drop for Intake {
     }
 }
 
-fn progress_of(path: &Path, status: Status) -> Progress {
-    Progress {
-        path: path.to_owned(),
-        status,
-        bytes: 0,
-        total_bytes: fs::metadata(path).map_or(0, |meta| meta.len()),
-        rows: 0,
-        rejected_rows: 0,
-        rows_per_second: 0.0,
-        error: String::new(),
-    }
-}
-
 fn work(shared: &Shared, ingest: &Ingest, inbox: &Inbox, listener: &Listener) {
     while let Some(order) = next(shared) {
         let mut told = HashSet::new();
@@ -122,7 +109,7 @@ fn work(shared: &Shared, ingest: &Ingest, inbox: &Inbox, listener: &Listener) {
         let rows = ingest.file(&order.path, !order.from_inbox, &shared.stop, &mut report);
         // A file that was refused before it had a row in the control database is told of here.
         for row in &rows {
-            let mut progress = progress_of(&order.path, row.status);
+            let mut progress = Progress::of(&order.path, row.status);
             progress.path = PathBuf::from(&row.path);
             progress.rows = row.rows.unsigned_abs();
             progress.rejected_rows = row.rejected_rows.unsigned_abs();
@@ -136,7 +123,7 @@ fn work(shared: &Shared, ingest: &Ingest, inbox: &Inbox, listener: &Listener) {
             && settled
             && let Err(error) = put_away(&order.path, inbox)
         {
-            let mut progress = progress_of(&order.path, Status::Done);
+            let mut progress = Progress::of(&order.path, Status::Done);
             progress.error = format!("taken in, but it cannot be moved or deleted: {error}");
             listener(progress);
         }

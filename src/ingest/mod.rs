@@ -8,23 +8,25 @@ pub mod frame;
 pub mod header;
 pub mod intake;
 pub mod json;
+pub mod live;
 pub mod open;
 pub mod progress;
 pub mod reject;
 pub mod stage;
 pub mod time;
 
+use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use sha2::{Digest, Sha256};
 
-use crate::catalog::commit::{Incoming, Outcome, Staging, commit_file};
+use crate::catalog::commit::{Arrival, Incoming, Outcome, Staging, commit_file};
 use crate::catalog::control::{FIRST_MARK, FileDone, FileRow, Marks};
 use crate::catalog::locks::Lock;
 use crate::catalog::{self, Catalog, clock};
@@ -110,6 +112,8 @@ pub struct Ingest {
     rules: Rules,
     names: Names,
     config: Config,
+    /// Files that are followed while they are written; the inbox leaves them alone.
+    followed: Mutex<HashSet<PathBuf>>,
 }
 
 /// What an ingest call did to its caller's file.
@@ -118,7 +122,13 @@ pub type Reports = Vec<FileRow>;
 impl Ingest {
     /// An ingest into a catalog, with the rules of the settings.
     pub fn new(catalog: Arc<Catalog>, config: &Config) -> Result<Self> {
-        Ok(Self { catalog, rules: Rules::new(config)?, names: Names::new(&config.ingest), config: config.clone() })
+        Ok(Self {
+            catalog,
+            rules: Rules::new(config)?,
+            names: Names::new(&config.ingest),
+            config: config.clone(),
+            followed: Mutex::default(),
+        })
     }
 
     /// The catalog that files go into.
@@ -126,10 +136,23 @@ impl Ingest {
         &self.catalog
     }
 
-    /// Whether this very file (path, size, times, inode) was read before, or found unusable.
+    /// A file is followed from now on.
+    fn follow(&self, path: &Path) {
+        self.followed.lock().unwrap_or_else(PoisonError::into_inner).insert(path.to_owned());
+    }
+
+    /// A file is no longer followed.
+    fn unfollow(&self, path: &Path) {
+        self.followed.lock().unwrap_or_else(PoisonError::into_inner).remove(path);
+    }
+
+    /// Whether this very file (path, size, times, inode) was read before, found unusable, or is followed.
     pub fn is_known(&self, path: &Path) -> bool {
         let Some(identity) = identity(path) else { return false };
         let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        if self.followed.lock().unwrap_or_else(PoisonError::into_inner).contains(&path) {
+            return true;
+        }
         let path = path.to_string_lossy();
         self.catalog.control(|control| control.is_settled(&path, &identity)).unwrap_or(false)
     }
@@ -315,6 +338,7 @@ impl Ingest {
                 max_record: self.config.ingest.max_record_bytes,
                 staging: &staging,
                 file_id: id,
+                first: stage::Place::default(),
                 stop: job.stop,
             };
             let member = Member { name: job.name.clone(), ..member };
@@ -330,19 +354,9 @@ impl Ingest {
 
     fn commit(&self, id: i64, staging: &Staging, staged: StagedFile) -> Result<Option<(Status, FileDone)>> {
         let number = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
-        let remark = match &staged.rejects.first {
-            Some((line, reason)) => {
-                format!("{} of the rows put aside; the first: line {line}: {reason}", staged.rejects.count)
-            }
-            None if staged.tally.rows == 0 => "no rows".to_owned(),
-            None => String::new(),
-        };
+        let remark = remark_of(&staged);
         let done = FileDone {
-            role: match staged.roles {
-                _ if staged.tally.rows == 0 => String::new(),
-                RolePlan::File(role) => role.as_str().to_owned(),
-                RolePlan::Rows => "mixed".to_owned(),
-            },
+            role: role_name(&staged),
             bytes: number(staged.content.bytes),
             sha256: staged.content.sha256.clone(),
             rows: number(staged.tally.rows),
@@ -363,6 +377,7 @@ impl Ingest {
             rollup: staged.rollup,
             beginnings: staged.content.beginnings,
             cut: !staged.content.terminated,
+            arrival: Arrival::Whole,
         };
         match commit_file(&self.catalog, staging, incoming, clock())? {
             Outcome::Done { .. } => Ok(None),
@@ -428,6 +443,26 @@ fn marks_of(content: &frame::Content) -> Marks {
         .map_while(|at| content.beginnings.iter().find(|(length, _)| *length == at))
         .map(|(at, hash)| (*at, hash.chars().take(DIGITS).collect()))
         .collect()
+}
+
+/// What the file table says of a file's rows.
+fn remark_of(staged: &StagedFile) -> String {
+    match &staged.rejects.first {
+        Some((line, reason)) => {
+            format!("{} of the rows put aside; the first: line {line}: {reason}", staged.rejects.count)
+        }
+        None if staged.tally.rows == 0 => "no rows".to_owned(),
+        None => String::new(),
+    }
+}
+
+/// The role that the file table names; empty without rows.
+fn role_name(staged: &StagedFile) -> String {
+    match staged.roles {
+        _ if staged.tally.rows == 0 => String::new(),
+        RolePlan::File(role) => role.as_str().to_owned(),
+        RolePlan::Rows => "mixed".to_owned(),
+    }
 }
 
 /// One member of one file on its way in.

@@ -1,6 +1,6 @@
 //! What the rest of the program may know of files on their way in.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 pub use crate::event::file_status::Status;
 
@@ -23,4 +23,20 @@ pub struct Progress {
     pub rows_per_second: f64,
     /// What went wrong, in full; empty if nothing did.
     pub error: String,
+}
+
+impl Progress {
+    /// A file in a state, with nothing read yet.
+    pub fn of(path: &Path, status: Status) -> Self {
+        Self {
+            path: path.to_owned(),
+            status,
+            bytes: 0,
+            total_bytes: std::fs::metadata(path).map_or(0, |meta| meta.len()),
+            rows: 0,
+            rejected_rows: 0,
+            rows_per_second: 0.0,
+            error: String::new(),
+        }
+    }
 }

@@ -16,6 +16,8 @@ const MOST: u64 = 100_000;
 pub struct Rejects {
     path: PathBuf,
     name: String,
+    /// Lines and bytes of the file that are before what is read.
+    pub before: (u64, u64),
     writer: Option<csv::Writer<BufWriter<File>>>,
     /// Rows put aside.
     pub count: u64,
@@ -26,11 +28,12 @@ pub struct Rejects {
 impl Rejects {
     /// A collection that will be written to a path.
     pub fn new(path: &Path, name: &str) -> Self {
-        Self { path: path.to_owned(), name: name.to_owned(), writer: None, count: 0, first: None }
+        Self { path: path.to_owned(), name: name.to_owned(), before: (0, 0), writer: None, count: 0, first: None }
     }
 
     /// Puts a row aside.
     pub fn push(&mut self, line: u64, offset: u64, reason: &str, row: &[u8]) -> io::Result<()> {
+        let (line, offset) = (line + self.before.0, offset + self.before.1);
         self.count += 1;
         if self.first.is_none() {
             self.first = Some((line, reason.to_owned()));

@@ -67,8 +67,21 @@ pub struct Context<'a> {
     pub file_id: i64,
     /// Lengths of known contents; the stream may be one of them, grown.
     pub known_lengths: &'a [u64],
+    /// Where the stream begins, if it is the continuation of another.
+    pub first: Place,
     /// Set when the program is asked to stop.
     pub stop: &'a AtomicBool,
+}
+
+/// A place in a file: how many rows, lines and bytes are before it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Place {
+    /// Rows, those put aside included.
+    pub row: u64,
+    /// Lines.
+    pub line: u64,
+    /// Bytes.
+    pub offset: u64,
 }
 
 /// Rows and rejected rows so far, for progress.
@@ -95,6 +108,8 @@ pub fn stage(context: Context<'_>, member: Member, roles: Option<RolePlan>, tick
         skip_header(&mut framer)?;
     }
     let mut rejects = Rejects::new(&context.staging.path().join(format!("{}.rejects.csv", unique())), &name);
+    rejects.before = (context.first.line, context.first.offset);
+    decoder.first_row = context.first.row;
 
     let (sender, receiver) = sync_channel(1);
     let staging = context.staging.path();
@@ -255,7 +270,7 @@ fn hand_over(decoder: &mut Decoder<'_>, partition: Partition, sender: &SyncSende
 }
 
 /// Whether a line starts with `type` or `#type` as its first cell.
-fn begins_like_header(record: &[u8]) -> bool {
+pub(super) fn begins_like_header(record: &[u8]) -> bool {
     let record = record.strip_prefix("\u{feff}".as_bytes()).unwrap_or(record);
     let record = record.strip_prefix(b"\"").unwrap_or(record);
     let record = record.strip_prefix(b"#").unwrap_or(record);

@@ -21,6 +21,7 @@ use crate::export;
 use crate::inbox::{Arrivals, Inbox};
 use crate::ingest::Ingest;
 use crate::ingest::intake::{Intake, Listener};
+use crate::ingest::live::Live;
 use crate::ingest::progress::Progress;
 use crate::query::Engine;
 use crate::query::field::Field;
@@ -31,6 +32,8 @@ use crate::report;
 const COMPLETIONS: usize = 50;
 /// How often the catalog is looked at for commits of other processes.
 const LOOK: Duration = Duration::from_millis(500);
+/// How often live files are looked at.
+const FOLLOW: Duration = Duration::from_secs(1);
 /// How often a process that does not own the watching tries to.
 const TRY_OWNING: Duration = Duration::from_secs(2);
 
@@ -80,7 +83,7 @@ impl Local {
         let tell = Arc::new(tell);
         let told = Arc::clone(&tell);
         let listener: Listener = Arc::new(move |progress: Progress| told(Input::Ingest(progress)));
-        let intake = Arc::new(Intake::start(Arc::clone(&ingest), config.inbox.clone(), listener));
+        let intake = Arc::new(Intake::start(Arc::clone(&ingest), config.inbox.clone(), Arc::clone(&listener)));
         let stop = Arc::new(AtomicBool::new(false));
         let lock_path = engine.catalog().layout().lock("owner");
         let owned = Lock::attempt(&lock_path)?;
@@ -93,14 +96,21 @@ impl Local {
             stop: Arc::clone(&stop),
         };
         let lookout = Lookout {
-            owns,
+            owns: Arc::clone(&owns),
             engine: Arc::clone(&engine),
-            arrivals: Mutex::new(Some(ToIntake { ingest, intake: Arc::clone(&intake) })),
+            arrivals: Mutex::new(Some(ToIntake { ingest: Arc::clone(&ingest), intake: Arc::clone(&intake) })),
             inbox: config.inbox.clone(),
             lock_path,
             stop: Arc::clone(&stop),
         };
+        let follower = Follower {
+            files: config.inbox.live.iter().map(|path| Live::new(Arc::clone(&ingest), path)).collect(),
+            owns: Arc::clone(&owns),
+            stop: Arc::clone(&stop),
+            listener: Arc::clone(&listener),
+        };
         let threads = vec![
+            std::thread::Builder::new().name("live".to_owned()).spawn(move || follower.run())?,
             std::thread::Builder::new().name("lookout".to_owned()).spawn(move || lookout.run(owned, &*tell))?,
             std::thread::Builder::new().name("keeper".to_owned()).spawn(move || keeper.run())?,
         ];
@@ -136,6 +146,30 @@ struct Lookout {
     /// Set once this process is the owner.
     owns: Arc<AtomicBool>,
     stop: Arc<AtomicBool>,
+}
+
+/// Follows live files for the catalog's owner, on a thread of its own.
+struct Follower {
+    files: Vec<Live>,
+    owns: Arc<AtomicBool>,
+    stop: Arc<AtomicBool>,
+    listener: Listener,
+}
+
+impl Follower {
+    fn run(mut self) {
+        while !self.files.is_empty() && !self.stop.load(Ordering::Relaxed) {
+            if self.owns.load(Ordering::Relaxed) {
+                for file in &mut self.files {
+                    file.look(&self.stop, &mut |progress| (self.listener)(progress));
+                }
+            }
+            let until = std::time::Instant::now() + FOLLOW;
+            while std::time::Instant::now() < until && !self.stop.load(Ordering::Relaxed) {
+                std::thread::sleep(Duration::from_millis(50));
+            }
+        }
+    }
 }
 
 /// Does the housekeeping of the catalog's owner, on a thread of its own.
