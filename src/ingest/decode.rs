@@ -10,7 +10,7 @@ use crate::event::{Kind, Micros, RecordType, Role, column_index, domain_of, stat
 use crate::ingest::cells::Cells;
 use crate::ingest::chunk::{Chunk, Dictionaries, NONE, Words};
 use crate::ingest::derive::{ReplyMemory, Rules, kind_of};
-use crate::ingest::header::{Names, Plan};
+use crate::ingest::header::{Names, Plan, is_imprinted};
 use crate::ingest::time;
 
 /// Microseconds in a day.
@@ -150,7 +150,7 @@ pub struct Decoder<'a> {
     columns: Columns,
     plan: Plan,
     delimiter: u8,
-    layouts: HashMap<(RecordType, usize), Option<Plan>>,
+    layouts: HashMap<(RecordType, usize, bool), Option<Plan>>,
     roles: RolePlan,
     name_role: NameRole,
     file_id: i64,
@@ -266,8 +266,9 @@ impl<'a> Decoder<'a> {
     fn decode_cells(&mut self, row: &Row<'_>, whole: bool) -> Result<(), String> {
         let (count, width) = (row.cells.len(), self.plan.width);
         // A trailing cell may be missing (PowerMTA's own samples) or be there and empty.
-        let fits =
-            count == width || (whole && count + 1 == width) || (count == width + 1 && row.text(count - 1).is_empty());
+        let fits = (self.plan.named..=width).contains(&count)
+            || (whole && count + 1 == self.plan.named)
+            || (count == width + 1 && row.text(count - 1).is_empty());
         if fits {
             let plan = std::mem::take(&mut self.plan);
             let outcome = self.decode_with(&plan, row);
@@ -279,10 +280,11 @@ impl<'a> Decoder<'a> {
             format!("{count} cells where the header has {width}, and `{}` is no record type", short(&first))
         })?;
         let names = self.names;
+        let imprinted = is_imprinted(count, &row.text(3), &row.text(5));
         let plan = self
             .layouts
-            .entry((record_type, count))
-            .or_insert_with(|| Plan::of_layout(record_type, count, names))
+            .entry((record_type, count, imprinted))
+            .or_insert_with(|| Plan::of_layout(record_type, count, imprinted, names))
             .clone()
             .ok_or_else(|| format!("{count} cells where the header has {width}"))?;
         self.decode_with(&plan, row)
@@ -445,6 +447,9 @@ impl<'a> Decoder<'a> {
         }
         if plan.record_type.is_some() {
             return Err(format!("`{}` in column `type` is none of d, b, t, tq, r, f, rb, rs", short(&cell)));
+        }
+        if let Some(record) = plan.implied {
+            return Ok(record);
         }
         let status = row.first(&plan.sources[self.columns.smtp_status]);
         let action = row.first(&plan.sources[self.columns.dsn_action]);

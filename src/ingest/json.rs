@@ -534,7 +534,7 @@ fn push_cell(record: &mut Vec<u8>, value: &str) {
 
 /// What the first objects tell: the plan of the first usable one, and the record types met. Without any
 /// object the plan is empty.
-pub fn start(beginning: &[u8], names: &Names, typed_by_name: bool) -> Result<(Plan, u8), header::Error> {
+pub fn start(beginning: &[u8], names: &Names, typed_by_name: bool) -> Result<(Plan, u8), (usize, header::Error)> {
     let mut framer = Framer::new(beginning, beginning.len());
     let mut objects = Objects::default();
     let (mut plan, mut types, mut refused) = (None, 0u8, None);
@@ -557,9 +557,13 @@ pub fn start(beginning: &[u8], names: &Names, typed_by_name: bool) -> Result<(Pl
         }
         if plan.is_none() {
             let cells: Vec<String> = members.0.iter().map(|member| member.0.to_string()).collect();
-            match Plan::of_header(&cells, names, typed_by_name) {
+            let usable = Plan::spelling(&cells).and_then(|()| Plan::of_header(&cells, names, typed_by_name));
+            match usable {
                 Ok(found) => plan = Some(found),
-                Err(error) => refused = Some(refused.unwrap_or(error)),
+                Err(error) => {
+                    let line = usize::try_from(span.line).unwrap_or_default();
+                    refused = Some(refused.unwrap_or((line, error)));
+                }
             }
         }
     }

@@ -52,8 +52,13 @@ pub enum Error {
     #[error("reading failed: {0}")]
     Read(std::io::Error),
     /// The header cannot be used.
-    #[error(transparent)]
-    Header(header::Error),
+    #[error("line {line}: {error}")]
+    Header {
+        /// Where it stands.
+        line: usize,
+        /// What is wrong with it.
+        error: header::Error,
+    },
     /// The content is no CSV.
     #[error("{what}, not CSV text: {hint}")]
     NotCsv {
@@ -93,7 +98,7 @@ impl Error {
     fn is_the_files_fault(&self) -> bool {
         matches!(
             self,
-            Self::Header(_)
+            Self::Header { .. }
                 | Self::NotCsv { .. }
                 | Self::Open(open::Error::Archive { .. } | open::Error::NotAFile { .. })
         ) || matches!(self, Self::Read(error) if error.kind() == std::io::ErrorKind::InvalidData)

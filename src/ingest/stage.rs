@@ -101,12 +101,9 @@ pub fn stage(context: Context<'_>, member: Member, roles: Option<RolePlan>, tick
     let start = Start::of(beginning, context.names, name_role)?;
     let roles = roles.unwrap_or_else(|| RolePlan::of(start.types, name_role));
     framer.expect(start.delimiter, start.plan.width);
-    let (headed, json) = (start.headed, start.json);
+    let (header, json) = (start.header, start.json);
     let mut decoder =
         Decoder::new(context.rules, context.names, start.plan, start.delimiter, roles, name_role, context.file_id);
-    if headed {
-        skip_header(&mut framer)?;
-    }
     let mut rejects = Rejects::new(&context.staging.path().join(format!("{}.rejects.csv", unique())), &name);
     rejects.before = (context.first.line, context.first.offset);
     decoder.first_row = context.first.row;
@@ -118,7 +115,7 @@ pub fn stage(context: Context<'_>, member: Member, roles: Option<RolePlan>, tick
         let read = if json {
             read_objects(context, &mut framer, &mut decoder, &mut rejects, &sender, tick)
         } else {
-            read_rows(context, &mut framer, &mut decoder, &mut rejects, &sender, tick)
+            read_rows(context, &header, &mut framer, &mut decoder, &mut rejects, &sender, tick)
         };
         drop(sender);
         let encoded = encoder.join().unwrap_or_else(|_| Err(Error::Broken("the encoder stopped unexpectedly")));
@@ -136,20 +133,11 @@ pub fn stage(context: Context<'_>, member: Member, roles: Option<RolePlan>, tick
     Ok(StagedFile { segments, rollup, tally, roles, rejects, content })
 }
 
-/// Passes over the header line, and blank lines before it.
-fn skip_header<R: std::io::Read>(framer: &mut Framer<R>) -> Result<()> {
-    while let Frame::Record(span) = framer.next_frame().map_err(Error::Read)? {
-        if !framer.bytes(&span).is_empty() {
-            break;
-        }
-    }
-    Ok(())
-}
-
 type Batch = (Partition, RecordBatch, Vec<u64>);
 
 fn read_rows<R: std::io::Read>(
     context: Context<'_>,
+    header: &[u8],
     framer: &mut Framer<R>,
     decoder: &mut Decoder<'_>,
     rejects: &mut Rejects,
@@ -172,8 +160,11 @@ fn read_rows<R: std::io::Read>(
         let (span, reason) = match framer.next_frame().map_err(Error::Read)? {
             Frame::End => break,
             Frame::Record(span) => {
-                let record = framer.bytes(&span);
-                if record.iter().all(|byte| matches!(byte, b' ' | b'\t' | 0)) {
+                let record = without_hole(framer.bytes(&span));
+                let delimiter = decoder.delimiter();
+                if record.iter().all(|byte| matches!(byte, b' ' | b'\t' | 0) || *byte == delimiter)
+                    || (!header.is_empty() && record == header)
+                {
                     continue;
                 }
                 if begins_like_header(record) {
@@ -195,6 +186,7 @@ fn read_rows<R: std::io::Read>(
                         }
                         continue;
                     }
+                    Err(_) if is_remark(record) => continue,
                     Err(reason) if span.terminated => (span, reason),
                     Err(reason) => (span, format!("the last line is cut off: {reason}")),
                 }
@@ -269,6 +261,18 @@ fn hand_over(decoder: &mut Decoder<'_>, partition: Partition, sender: &SyncSende
     Ok(())
 }
 
+/// A record without what a truncated or joined file leaves before it: NULs, or a byte order mark.
+fn without_hole(record: &[u8]) -> &[u8] {
+    let nuls = record.iter().take_while(|byte| **byte == 0).count();
+    let record = record.get(nuls..).unwrap_or_default();
+    record.strip_prefix("\u{feff}".as_bytes()).unwrap_or(record)
+}
+
+/// Whether a line that is no row is a comment, or Excel's line that names the delimiter.
+fn is_remark(record: &[u8]) -> bool {
+    record.starts_with(b"#") || (record.len() == 5 && record.starts_with(b"sep="))
+}
+
 /// Whether a line starts with `type` or `#type` as its first cell.
 pub(super) fn begins_like_header(record: &[u8]) -> bool {
     let record = record.strip_prefix("\u{feff}".as_bytes()).unwrap_or(record);
@@ -303,6 +307,14 @@ fn prologue(beginning: &[u8]) -> Result<usize> {
     if beginning.starts_with("\u{feff}".as_bytes()) {
         return Ok(3);
     }
+    if memchr::memchr(b'\n', beginning).is_none()
+        && beginning.split(|byte| *byte == b'\r').filter(|line| !line.is_empty()).count() > 1
+    {
+        return refuse(
+            "its lines end with a carriage return alone",
+            "convert the line ends, for example with `mac2unix`",
+        );
+    }
     let nuls = beginning.iter().take_while(|byte| **byte == 0).count();
     let sample = &beginning[nuls..beginning.len().min(nuls + 4096)];
     let binary = sample.iter().filter(|byte| **byte < 0x20 && !matches!(byte, b'\n' | b'\r' | b'\t' | 0x1b)).count();
@@ -317,46 +329,81 @@ struct Start {
     plan: Plan,
     delimiter: u8,
     types: u8,
-    /// The first line is a header.
-    headed: bool,
+    /// The header line; empty where there is none.
+    header: Vec<u8>,
     /// Rows are JSON objects.
     json: bool,
 }
 
+/// Lines that may stand before the header or the first row: comments, and the rest of a row that was cut.
+const LINES_BEFORE: usize = 50;
+
 impl Start {
     fn of(beginning: &[u8], names: &Names, name_role: NameRole) -> Result<Self> {
+        let typed_by_name = name_role != NameRole::Silent;
         if json::is_json(beginning) {
-            let (plan, types) = json::start(beginning, names, name_role != NameRole::Silent).map_err(Error::Header)?;
-            return Ok(Self { plan, delimiter: b',', types, headed: false, json: true });
+            let (plan, types) =
+                json::start(beginning, names, typed_by_name).map_err(|(line, error)| Error::Header { line, error })?;
+            return Ok(Self { plan, delimiter: b',', types, header: Vec::new(), json: true });
         }
-        let mut lines = beginning.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
-        let first = lines.clone().find(|line| !line.is_empty()).unwrap_or_default();
-        let delimiter = delimiter_of(first);
-        let cells = split(first, delimiter);
-        if first.is_empty() {
-            return Ok(Self { plan: Plan::default(), delimiter, types: 0, headed: false, json: false });
-        }
-        let plan = if looks_like_header(&cells) {
-            Plan::of_header(&cells, names, name_role != NameRole::Silent).map_err(Error::Header)?
-        } else if let Some(record) = RecordType::of_cell(&cells[0]) {
-            Plan::of_layout(record, cells.len(), names)
-                .ok_or_else(|| Error::Header(header::Error::Unknown { count: cells.len(), found: cells.join(", ") }))?
-        } else {
-            return Err(Error::Header(header::Error::Unknown { count: cells.len(), found: shown(&cells) }));
+        let lines = || {
+            let lines = beginning.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+            lines.map(without_hole).enumerate().filter(|(_, line)| !line.is_empty())
         };
-        let mut types = 0;
-        // The last line of the block may be cut.
-        lines.next_back();
-        for line in lines {
-            let cell = split(line, delimiter).into_iter().nth(plan.record_type.unwrap_or_default()).unwrap_or_default();
-            if let Some(record) = RecordType::of_cell(&cell)
-                && !is_type_cell(&cell)
-            {
-                types |= 1 << record.index();
+        let mut first = None;
+        for (index, line) in lines().take(LINES_BEFORE) {
+            let delimiter = delimiter_of(line);
+            let cells = split(line, delimiter);
+            let refuse = |error| Error::Header { line: index + 1, error };
+            if looks_like_header(&cells) {
+                Plan::spelling(&cells).map_err(refuse)?;
+                let plan = Plan::of_header(&cells, names, typed_by_name).map_err(refuse)?;
+                let types = types(lines().map(|(_, line)| line), &plan, delimiter);
+                return Ok(Self { plan, delimiter, types, header: line.to_vec(), json: false });
+            }
+            let count = cells.len();
+            let cell = |index: usize| cells.get(index).map_or("", String::as_str);
+            if let Some(record) = RecordType::of_cell(cell(0)) {
+                let imprinted = header::is_imprinted(count, cell(3), cell(5));
+                if let Some(plan) = Plan::of_layout(record, count, imprinted, names) {
+                    let types = types(lines().map(|(_, line)| line), &plan, delimiter);
+                    return Ok(Self { plan, delimiter, types, header: Vec::new(), json: false });
+                }
+            }
+            if first.is_none() && !is_remark(line) {
+                let error = match RecordType::of_cell(cell(0)) {
+                    Some(record) if count > 1 => header::Error::NoHeader { record, count },
+                    _ => Plan::spelling(&cells)
+                        .err()
+                        .unwrap_or_else(|| header::Error::Unknown { count, found: shown(&cells) }),
+                };
+                first = Some(refuse(error));
             }
         }
-        Ok(Self { plan, delimiter, types, headed: looks_like_header(&cells), json: false })
+        match first {
+            Some(error) => Err(error),
+            None => Ok(Self { plan: Plan::default(), delimiter: b',', types: 0, header: Vec::new(), json: false }),
+        }
     }
+}
+
+/// The record types of whole lines.
+fn types<'a>(lines: impl Iterator<Item = &'a [u8]>, plan: &Plan, delimiter: u8) -> u8 {
+    let mut types = 0;
+    let mut lines = lines.peekable();
+    while let Some(line) = lines.next() {
+        // The last line of the block may be cut.
+        if lines.peek().is_none() {
+            break;
+        }
+        let cell = split(line, delimiter).into_iter().nth(plan.record_type.unwrap_or_default()).unwrap_or_default();
+        if let Some(record) = RecordType::of_cell(&cell)
+            && !is_type_cell(&cell)
+        {
+            types |= 1 << record.index();
+        }
+    }
+    types
 }
 
 fn shown(cells: &[String]) -> String {

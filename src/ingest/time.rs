@@ -77,12 +77,21 @@ fn slow(cell: &str) -> Option<Micros> {
     if let Ok(time) = chrono::DateTime::parse_from_rfc3339(cell) {
         return Some(time.timestamp_micros());
     }
-    for format in ["%Y-%m-%d %H:%M:%S%.f%#z", "%Y-%m-%dT%H:%M:%S%.f%#z", "%m/%d/%Y %H:%M:%S%#z"] {
+    for format in
+        ["%Y-%m-%d %H:%M:%S%.f%#z", "%Y-%m-%dT%H:%M:%S%.f%#z", "%m/%d/%Y %H:%M:%S%#z", "%Y-%m-%d %H:%M:%S%.f %#z"]
+    {
         if let Ok(time) = chrono::DateTime::parse_from_str(cell, format) {
             return Some(time.timestamp_micros());
         }
     }
-    for format in ["%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M"] {
+    for format in [
+        "%Y-%m-%d %H:%M:%S%.f",
+        "%Y-%m-%dT%H:%M:%S%.f",
+        "%Y-%m-%d %H:%M",
+        "%Y-%m-%dT%H:%M",
+        "%m/%d/%Y %H:%M:%S",
+        "%Y-%m-%d %H:%M:%S%.f UTC",
+    ] {
         if let Ok(time) = chrono::NaiveDateTime::parse_from_str(cell, format) {
             return Some(time.and_utc().timestamp_micros());
         }

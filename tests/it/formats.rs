@@ -348,3 +348,236 @@ fn devices_pipes_and_links_to_them_are_refused_without_waiting() {
         assert!(report.error.contains("not a regular file"), "{}", report.error);
     }
 }
+
+/// One query over the only event of some content.
+fn one(name: &str, content: &str, columns: &str) -> String {
+    let desk = Desk::new();
+    let report = desk.ingest(name, content);
+    assert_eq!((report.status, report.rows, report.rejected_rows), (Status::Done, 1, 0), "{}: {content}", report.error);
+    sql(&desk, &format!("select {columns} from events")).remove(0)
+}
+
+const AT: &str = "to_char(event_time, '%Y-%m-%d %H:%M:%S')";
+
+#[test]
+fn names_of_acctfind_vendors_and_misprints_fill_their_columns() {
+    for header in [
+        "type,timeDelivered,from,to,dstIp,header:x-job,jobId",
+        "Type,TIMELOGGED,Orig,RCPT,DlvDestinationIP,header_X-JOB,JOBID",
+        "#type,timeLogged,orig,rcpt,dlvDesintationIp,header_x-job,jobId",
+        "\u{feff}type,timeLogged,orig,rcpt,dlvDestinationIp,header_X-Job,jobId",
+        "\"type\",\"timeLogged\",\"orig\",\"rcpt\",\"dlvDestinationIp\",\"header_X-Job\",\"jobId\"",
+        "type , timeLogged , orig , rcpt , dlvDestinationIp , header_X-Job , jobId",
+        "type,time_logged,sender,recipient,dlv_destination_ip,header_x-job,job_id",
+    ] {
+        for (name, delimiter) in [("a.csv", ","), ("a.tsv", "\t"), ("a.txt", ";"), ("a.log", "|")] {
+            let content =
+                format!("{header}\nd,2026-11-23 10:00:00+0100,a@b.example,c@d.example,2001:db8::1,camp,j-1\n");
+            let columns = format!("{AT}, sender, recipient, destination_ip, custom_header, job_id");
+            assert_eq!(
+                one(name, &content.replace(',', delimiter), &columns),
+                "2026-11-23 09:00:00|a@b.example|c@d.example|2001:db8::1|camp|j-1",
+                "{header:?} {delimiter:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn every_way_to_write_a_moment_is_read() {
+    for moment in [
+        "2026-11-23 21:54:05+0100",
+        "2026-11-23T20:54:05Z",
+        "2026-11-23 20:54:05",
+        "2026-11-23 20:54:05 +0000",
+        "2026-11-23 20:54:05 UTC",
+        "1795467245",
+        "1795467245000",
+        "2026-11-23T21:54:05.000+01:00",
+        "11/23/2026 21:54:05+0100",
+        "11/23/2026 20:54:05",
+    ] {
+        let content = format!("type,timeLogged,rcpt\nd,{moment},c@d.example\n");
+        assert_eq!(one("a.csv", &content, AT), "2026-11-23 20:54:05", "{moment}");
+    }
+}
+
+#[test]
+fn files_without_time_recipient_or_type_column_are_read() {
+    assert_eq!(
+        one("a.csv", "type,rcpt,dsnStatus\nb,c@d.example,5.1.1\n", "kind, recipient, event_time"),
+        "bounced|c@d.example|"
+    );
+    assert_eq!(
+        one("a.csv", "type,timeQueued,rcpt\nd,1795467245,c@d.example\n", "kind, event_time, cast(date as varchar)"),
+        "delivered||2026-11-23"
+    );
+    assert_eq!(one("a.csv", "type,timeLogged,vmta\nd,1795467245,v1\n", "kind, recipient, vmta"), "delivered||v1");
+    assert_eq!(
+        one("tran.csv", "timeLogged,rcpt,dsnStatus\n1795467245,c@d.example,4.2.1\n", "record_type, kind"),
+        "t|deferred"
+    );
+    assert_eq!(one("bounce.csv", "rcpt,dsnStatus\nc@d.example,5.1.1\n", "record_type, kind"), "b|bounced");
+    // What only one record type has tells it, whatever the name.
+    assert_eq!(
+        one(
+            "export.csv",
+            "timeLogged,feedbackType,rcpt\n1795467245,abuse,c@d.example\n",
+            "record_type, kind, event_type"
+        ),
+        "f|complaint|fbl"
+    );
+    assert_eq!(
+        one("x.csv", "timeLogged,orig,rcpt,dsnReportingMta\n1795467245,a@b,c@d.example,m\n", "record_type, event_type"),
+        "rb|rb"
+    );
+}
+
+#[test]
+fn vendor_rate_blocks_categories_and_codes_are_understood() {
+    assert_eq!(
+        one(
+            "rb.csv",
+            "timeLogged,vmta,vmtaPool,domain,rbType,rbLimit,rbValue,rbDuration,dsnStatus,dsnDiag\n2026-11-23T20:54:05Z,v1,p1,Yahoo.com,rate,10,20,300,421,421 4.7.0 slow down\n",
+            &format!("{AT}, record_type, kind, recipient_domain, smtp_code, is_rb, headers"),
+        ),
+        "2026-11-23 20:54:05|rb|rate_block|yahoo.com|421|true|{\"rbType\":\"rate\",\"rbLimit\":\"10\",\"rbValue\":\"20\",\"rbDuration\":\"300\"}"
+    );
+    for (category, class) in [("hard", "hard"), ("soft", "soft"), ("block", "block"), ("Hard", "hard")] {
+        let content =
+            format!("type,timeLogged,rcpt,dsnStatus,dsnDiag,bounceCat\nb,1795467245,c@d.example,550,,{category}\n");
+        assert_eq!(one("a.csv", &content, "bounce_class, smtp_code"), format!("{class}|550"), "{category}");
+    }
+}
+
+#[test]
+fn a_union_header_with_repeated_names_keeps_every_cell() {
+    let content = "type,timeLogged,rcpt,rcvSourceIp,rcvSourceIp,header_Subject,header_subject,dsnReportingMta\n\
+                   d,1795467245,...@gmail.com,192.0.2.1,192.0.2.2,=?UTF-8?B?SMOp?=,\"b, \"\"c\"\"\",\n";
+    assert_eq!(
+        one("a.csv", content, "recipient, recipient_domain, headers"),
+        r#"...@gmail.com|gmail.com|{"rcvSourceIp":"192.0.2.1","rcvSourceIp_2":"192.0.2.2","header_Subject":"=?UTF-8?B?SMOp?=","header_subject":"b, \"c\""}"#
+    );
+}
+
+#[test]
+fn comments_blank_lines_holes_and_trailing_delimiters_are_no_rows_and_cost_none() {
+    let (first, second) = (row("d", 1), row("b", 2));
+    let trailing = |line: &str| line.replace('\n', ",\n");
+    for content in [
+        format!("# written by mta1\n{HEADER}{first}# half way\n{second}"),
+        format!("sep=,\n{HEADER}{first}{second}"),
+        format!("\n\r\n{HEADER}{first}\n \n,,,,,,,,\n{second}\n\n"),
+        format!("\0\0\0\0{HEADER}{first}\0\0\0\0{second}"),
+        format!("{HEADER}{first}\u{feff}{HEADER}{second}"),
+        format!("{}{first}{second}", trailing(HEADER)),
+        format!("{}{}{}", trailing(HEADER), trailing(&first), second.trim_end()),
+        format!("{HEADER}{}{}", trailing(&first), trailing(&second)),
+        format!("{HEADER}{first}{second}").replace('\n', "\r\n"),
+        format!("{}{first}{second}", HEADER.replace('\n', "\r\n")),
+        format!("{HEADER}{HEADER}{first}{HEADER}{HEADER}{second}{HEADER}"),
+        format!("{HEADER}{first}type,rcpt,timeLogged\nb,r2@y.example,2026-11-23 10:00:02+0000\n"),
+    ] {
+        let (report, events, rejects) = read("acct.csv", &content);
+        assert_eq!((report.status, rejects), (Status::Done, vec![]), "{}: {content:?}", report.error);
+        assert_eq!(events, TWO, "{content:?}");
+    }
+}
+
+#[test]
+fn a_header_without_type_that_comes_again_is_no_row() {
+    let content = "rcpt,dsnStatus\nc@d.example,5.1.1\nrcpt,dsnStatus\ne@d.example,5.1.1\n";
+    let (report, events, _) = read("bounce.csv", content);
+    assert_eq!((report.rows, report.rejected_rows), (2, 0), "{events:?}");
+}
+
+#[test]
+fn rows_without_a_header_have_the_layout_of_their_type_and_era() {
+    let today = "d,2026-11-23 10:00:01+0000,2026-11-23 10:00:00+0000,a@b.example,r@y.example,,relayed,2.0.0 (success),smtp;250 ok,mx (192.0.2.9),success,smtp,h (192.0.2.8),smtp,192.0.2.1,192.0.2.9,\"8BITMIME,PIPELINING\",900,v1,job-1,env,y.example/v1,pool";
+    let old = "d,2026-11-23 10:00:01+0000,2026-11-23 10:00:00+0000,,a@b.example,r@y.example,,relayed,2.0.0 (success),smtp;250 ok,mx (192.0.2.9),success,smtp,h (192.0.2.8),smtp,192.0.2.1,192.0.2.9,\"8BITMIME,PIPELINING\",900,v1,job-1,env";
+    let columns = "recipient, sender, smtp_status, source_ip, size_bytes, vmta, job_id, env_id, queue";
+    let expected = "r@y.example|a@b.example|2.0.0|192.0.2.1|900|v1|job-1|env|";
+    assert_eq!(one("x.csv", &format!("{today}\n"), columns), format!("{expected}y.example/v1"));
+    assert_eq!(
+        one("x.csv", &format!("{}\n", today.trim_end_matches(",pool")), columns),
+        format!("{expected}y.example/v1")
+    );
+    assert_eq!(one("x.csv", &format!("{old}\n"), columns), expected);
+    for (line, kind) in [
+        ("tq,2026-11-23 10:00:01+0000,4.4.1,,,smtp,0.0.0.0,192.0.2.9,v1,y.example/v1", "queue_error"),
+        ("r,2026-11-23 10:00:01+0000,a@b.example,r@y.example,,smtp,h,192.0.2.1,192.0.2.2,v1,job,env", "received"),
+        ("rb,2026-11-23 10:00:01+0000,a@b,r@y.example,,5.1.1,smtp;550,mx,rep,bad-mailbox,smtp,h,env", "remote_bounce"),
+        ("rs,2026-11-23 10:00:01+0000,a@b,r@y.example,,2.0.0,smtp;250,mx,rep,,smtp,h,env", "status"),
+        ("f,2026-11-23 10:00:01+0000,arf,AOL,env,a@b,r@y.example,rep,192.0.2.9", "complaint"),
+        (
+            "f,2026-11-23 10:00:01+0000,192.0.2.1,abuse,arf,AOL,env,a@b,r@y.example,rep,192.0.2.9,d,from,rp,job,sub",
+            "complaint",
+        ),
+    ] {
+        assert_eq!(one("x.csv", &format!("{line}\n"), "kind"), kind, "{line}");
+    }
+}
+
+#[test]
+fn a_file_cut_at_its_beginning_loses_the_cut_row_alone() {
+    let line = "tq,2026-11-23 10:00:01+0000,4.4.1,,,smtp,0.0.0.0,192.0.2.9,v1,y.example/v1\n";
+    let (report, events, rejects) = read("x.csv", format!("0.2.9,v1,y.example/v1\n{line}{line}"));
+    assert_eq!((report.status, events.len()), (Status::Done, 2), "{}", report.error);
+    assert_eq!(rejects.iter().map(|reject| reject.0).collect::<Vec<_>>(), [1]);
+}
+
+#[test]
+fn an_unusable_header_is_told_with_line_column_and_remedy() {
+    for (content, words) in [
+        (
+            "# c\ntype,timeLoged,rcpt\nd,1795467245,a@b\n",
+            ["line 2: column 2 is called `timeLoged`", "`timeLogged` is missing"],
+        ),
+        ("tpye,timeLogged,rcpt\nd,1795467245,a@b\n", ["line 1: column 1 is called `tpye`", "correct its name"]),
+        ("type,timeLogged,rcptt\nd,1795467245,a@b\n", ["column 3 is called `rcptt`", "`rcpt` is missing"]),
+        (
+            "[{\"type\":\"d\",\"timeLoged\":\"1795467245\",\"rcpt\":\"a@b\"}]",
+            ["line 1: column 2 is called `timeLoged`", "`timeLogged` is missing"],
+        ),
+        ("d,1795467245,a@b\n", ["line 1: there is no header line", "`d` row of 3 cells"]),
+        ("id,price\n1,2\n", ["none of its 2 columns is known (found: id, price)", "expected a header such as"]),
+        ("type,timeLogged,rcpt\rd,1795467245,a@b\rd,1795467245,a@b\r", ["carriage return", "mac2unix"]),
+    ] {
+        let report = Desk::new().ingest("x.csv", content);
+        assert_eq!(report.status, Status::Rejected, "{content}");
+        for word in words {
+            assert!(report.error.contains(word), "{word}: {}", report.error);
+        }
+    }
+    // Names that PowerMTA writes are no slips, and a header without them is fine.
+    let report = Desk::new().ingest("x.csv", "type,timeLogged,orcpt,timeImpinted\nd,1795467245,a@b,\n");
+    assert_eq!(report.status, Status::Done, "{}", report.error);
+}
+
+#[test]
+fn empty_files_and_headers_alone_hold_no_rows() {
+    for content in ["", "\n\n", HEADER, "type,timeLogged", "\u{feff}", "# nothing today\n"] {
+        let report = Desk::new().ingest("acct.csv", content);
+        assert_eq!(
+            (report.status, report.rows, report.rejected_rows),
+            (Status::Done, 0, 0),
+            "{content:?} {}",
+            report.error
+        );
+    }
+}
+
+#[test]
+fn international_names_and_bytes_that_are_no_utf8_are_kept() {
+    let mut content = b"type,timeLogged,rcpt,dsnMta,queue,header_Subject\nd,1795467245,j\xc3\xb6rg@b\xc3\xbccher.de,mx.xn--bcher-kva.de (2001:db8::7),b\xc3\xbccher.de/vmta29,caf\xe9\n".to_vec();
+    let desk = Desk::new();
+    let report = desk.ingest("a.csv", &content);
+    assert_eq!((report.rows, report.rejected_rows), (1, 0));
+    assert_eq!(
+        sql(&desk, "select recipient, recipient_domain, queue, headers from events"),
+        ["jörg@bücher.de|bücher.de|bücher.de/vmta29|{\"header_Subject\":\"caf\u{fffd}\"}"]
+    );
+    content.truncate(content.len() - 40);
+    let (_, events, rejects) = read("a.csv", &content);
+    assert_eq!((events.len(), rejects.len()), (0, 1));
+}
