@@ -104,8 +104,7 @@ def main():
         chance.shuffle(rest)
         kills += take_in(program, rest, chance)
         where = f"order {order}"
-        like = dict(truth)
-        like_truth(program, like, problems, where)
+        like_truth(program, truth, problems, where)
         got = answers(program)
         if first is None:
             first = got
