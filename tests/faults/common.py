@@ -39,6 +39,9 @@ def arguments(description, **sizes):
     parser.add_argument("--keep", action="store_true", help="leave the scratch folder")
     parser.add_argument("--dir", help="where the scratch folder goes")
     for name, default in sizes.items():
+        if default is False:
+            parser.add_argument("--" + name.replace("_", "-"), action="store_true")
+            continue
         parser.add_argument("--" + name.replace("_", "-"), type=type(default), default=default)
     got = parser.parse_args()
     got.pmtop, got.generate = str(Path(got.pmtop).resolve()), str(Path(got.generate).resolve())

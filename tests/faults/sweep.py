@@ -19,7 +19,7 @@ FAULTS = [
 
 
 def main():
-    args = arguments(__doc__, every=1, messages=600, jobs=2)
+    args = arguments(__doc__, every=1, messages=600, jobs=2, no_disk=False)
     problems, root = Problems(), scratch(args)
     shim = root / "fault.so"
     source = Path(__file__).with_name("fault.c")
@@ -83,7 +83,7 @@ def main():
         list(pool.map(case, range(len(cases))))
     if recoveries and max(recoveries) >= 2:
         problems.add(f"recovery took {max(recoveries):.2f} s")
-    small = tmpfs(args, root, earlier + three, problems)
+    small = 'skipped(--no-disk)' if args.no_disk else tmpfs(args, root, earlier + three, problems)
     finish(
         args, root, problems, cases=len(cases), **{f"{name}_calls": n for name, n in calls.items()}, not_reached=len(silent),
         recovery_max_s=f"{max(recoveries, default=0):.2f}", tmpfs=small,
