@@ -302,6 +302,12 @@ impl Control {
         Ok(id)
     }
 
+    /// Forgets a file that was taken up and is not to be told of.
+    pub fn give_up(&self, id: i64) -> Result<()> {
+        self.db.execute("DELETE FROM files WHERE id = ?1 AND seq IS NULL", [id])?;
+        Ok(())
+    }
+
     /// Closes a file that did not become visible.
     pub fn end_file(&mut self, id: i64, status: Status, done: &FileDone) -> Result<()> {
         let sha256 = if done.sha256.is_empty() { None } else { Some(&done.sha256) };

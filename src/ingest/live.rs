@@ -340,10 +340,9 @@ impl Live {
             plain: true,
         };
         let staged = match stage(context, member, current.roles, &mut |_, _| {}) {
-            Err(Error::Roles(right)) if first => {
-                current.roles = Some(right);
-                catalog.control(|control| control.hide_file(id))?;
-                return Err(Error::Roles(right));
+            Err(error) if first => {
+                catalog.control(|control| control.give_up(id))?;
+                return Err(error);
             }
             other => other?,
         };
@@ -396,7 +395,7 @@ impl Live {
             // A whole file with this content was quicker.
             Outcome::Duplicate(_) | Outcome::Contained(_) => {
                 fs::remove_file(rejects).ok();
-                catalog.control(|control| control.hide_file(id))?;
+                catalog.control(|control| control.give_up(id))?;
                 Ok(None)
             }
         }

@@ -34,7 +34,7 @@ fn two_processes_take_in_the_same_files_and_a_third_never_sees_half_a_file() {
     let truth = demo::generate(&inbox, &options, None, &mut |_| {}).unwrap();
     let truth = serde_json::to_value(truth).unwrap();
     let inbox_name = inbox.to_str().unwrap();
-    let start = || pmtop(&catalog).args(["ingest", inbox_name]).stdout(Stdio::null()).spawn().unwrap();
+    let start = || pmtop(&catalog).args(["ingest", inbox_name]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut writers = [start(), start()];
     // Each file's rows are visible all together: what is counted is a sum of whole files.
     while writers.iter_mut().any(|writer| writer.try_wait().unwrap().is_none()) {
@@ -48,8 +48,10 @@ fn two_processes_take_in_the_same_files_and_a_third_never_sees_half_a_file() {
             assert!(rows <= most, "{rows} rows of a file that has no more than {most}");
         }
     }
-    for writer in &mut writers {
-        assert!(writer.wait().unwrap().success());
+    for writer in writers {
+        let output = writer.wait_with_output().unwrap();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        assert!(output.status.success(), "{} {}", text(&output.stderr), text(&output.stdout));
     }
     let totals = json(&catalog, &["report", "totals", "--format", "json"]);
     for metric in ["sent", "delivered", "deferrals", "complaints"] {

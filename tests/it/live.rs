@@ -130,7 +130,8 @@ fn a_restart_goes_on_where_it_was_left_and_finds_what_was_rotated_meanwhile() {
     let (_, mut live) = follower(&desk, &path);
     look(&mut live);
     assert_eq!(events(&desk), 19);
-    assert_eq!(desk.catalog().files().unwrap().len(), 2);
+    let files = desk.catalog().files().unwrap();
+    assert_eq!(files.len(), 2, "{files:?}");
 }
 
 #[test]
