@@ -79,8 +79,9 @@ impl Staging {
     /// A fresh folder below `staging/`.
     pub fn create(layout: &Layout) -> Result<Self> {
         let folder = layout.staging().join(unique());
+        // The lock comes first: a folder that is there without a lock belongs to the dead.
+        let lock = Lock::wait(&lock_of(&folder))?;
         layout::make_dir(&folder)?;
-        let lock = Lock::wait(&folder.join("lock"))?;
         Ok(Self { folder, _lock: lock })
     }
 
@@ -94,7 +95,13 @@ impl Drop for Staging {
     fn drop(&mut self) {
         // What cannot be removed now is removed by the next start.
         fs::remove_dir_all(&self.folder).ok();
+        fs::remove_file(lock_of(&self.folder)).ok();
     }
+}
+
+/// The lock of a staging folder, beside it.
+pub(super) fn lock_of(folder: &Path) -> PathBuf {
+    folder.with_extension("lock")
 }
 
 /// A name that no other process and no earlier run uses.
@@ -275,19 +282,17 @@ fn apply(
     Ok((generation, merged))
 }
 
-/// Renames finished files to where the commit will say they are.
+/// Renames finished files to where the commit will say they are, and makes their names durable.
 pub(super) fn place(layout: &Layout, segments: &[Staged], rollups: &[(PathBuf, RollupFile)]) -> Result<()> {
-    let publish = |from: &Path, to: &str| {
-        let to = layout.absolute(to);
-        layout::publish(from, &to).map_err(|source| Error::Disk { path: to, source })
-    };
-    for staged in segments {
-        publish(&staged.keys, &staged.segment.keys_path())?;
-        publish(&staged.path, &staged.segment.path)?;
+    let keys = segments.iter().map(|staged| (&staged.keys, staged.segment.keys_path()));
+    let rows = segments.iter().map(|staged| (&staged.path, staged.segment.path.clone()));
+    let rollups = rollups.iter().map(|(from, rollup)| (from, rollup.path.clone()));
+    let mut folders = layout::Folders::default();
+    for (from, to) in keys.chain(rows).chain(rollups) {
+        let to = layout.absolute(&to);
+        folders.publish(from, &to).map_err(|source| Error::Disk { path: to, source })?;
     }
-    for (from, rollup) in rollups {
-        publish(from, &rollup.path)?;
-    }
+    folders.sync()?;
     Ok(())
 }
 

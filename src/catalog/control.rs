@@ -3,12 +3,12 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, params};
 
 use super::merge::{ALL_ROLES, FillMask, Shadow, hides};
-use super::{Error, Result, clock, delta};
+use super::{Error, Result, clock, delta, layout};
 use crate::event::Micros;
 use crate::event::file_status::Status;
 
@@ -17,6 +17,9 @@ const SCHEMA_VERSION: i64 = 1;
 
 /// Bytes of a content's shortest mark.
 pub const FIRST_MARK: u64 = 16;
+
+/// The logs for other readers are written no more often than this.
+const PUBLISH: Duration = Duration::from_secs(1);
 
 /// How long a writer waits for another one.
 const BUSY: Duration = Duration::from_secs(30);
@@ -246,19 +249,63 @@ pub struct Control {
     db: Connection,
     /// The catalog's folder, where the logs for other readers are.
     root: PathBuf,
+    /// When the logs were last written.
+    published: Option<Instant>,
+}
+
+impl Drop for Control {
+    fn drop(&mut self) {
+        self.publish().ok();
+    }
+}
+
+fn is_busy(error: &rusqlite::Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(rusqlite::ErrorCode::DatabaseBusy | rusqlite::ErrorCode::DatabaseLocked))
+}
+
+/// Whether SQLite could not create or grow the shared-memory file beside the database (`SQLITE_IOERR_SHM…`).
+fn lacks_room(error: &rusqlite::Error) -> bool {
+    const SHMOPEN: i32 = 4618;
+    const SHMSIZE: i32 = 4874;
+    const SHMMAP: i32 = 5386;
+    let code = error.sqlite_error().map(|error| error.extended_code);
+    matches!(code, Some(SHMOPEN | SHMSIZE | SHMMAP))
 }
 
 impl Control {
     /// Opens the database, creating it if it is not there.
     pub fn open(path: &Path) -> Result<Self> {
+        let began = Instant::now();
+        loop {
+            match Self::attempt(path, false) {
+                // While the last other process closes the database it is locked without a queue.
+                Err(Error::Control(error)) if is_busy(&error) && began.elapsed() < BUSY => {
+                    std::thread::sleep(Duration::from_millis(20));
+                }
+                // On a full disk there is no room for the file that processes share; alone it can be read.
+                Err(Error::Control(error)) if lacks_room(&error) => return Self::attempt(path, true),
+                other => return other,
+            }
+        }
+    }
+
+    fn attempt(path: &Path, alone: bool) -> Result<Self> {
+        if !path.exists() {
+            // SQLite gives its other files the same mode.
+            layout::create_new(path).ok();
+        }
         let db = Connection::open(path)?;
         // The time-out comes first: switching to WAL may have to wait for another process.
         db.busy_timeout(BUSY)?;
+        if alone {
+            db.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
+        }
         db.pragma_update(None, "journal_mode", "WAL")?;
-        db.pragma_update(None, "synchronous", "FULL")?;
+        // What is only told of files may be lost with the power; commits are made durable one by one.
+        db.pragma_update(None, "synchronous", "NORMAL")?;
         db.pragma_update(None, "foreign_keys", "ON")?;
         let root = path.parent().unwrap_or(Path::new(".")).to_owned();
-        let mut control = Self { db, root };
+        let mut control = Self { db, root, published: None };
         control.migrate(path)?;
         control.publish().ok();
         Ok(control)
@@ -300,6 +347,29 @@ impl Control {
         let id = tx.last_insert_rowid();
         tx.commit()?;
         Ok(id)
+    }
+
+    /// Notes files that wait for their turn, in place of those that waited before if `all`.
+    pub fn note_queued(&mut self, files: &[(String, String)], all: bool, now: Micros) -> Result<()> {
+        let tx = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        if all {
+            tx.execute("DELETE FROM files WHERE status = 'queued'", [])?;
+        }
+        for (name, path) in files {
+            tx.execute(
+                "INSERT INTO files (name, path, received_at, status)
+                 SELECT ?1, ?2, ?3, 'queued' WHERE NOT EXISTS (SELECT 1 FROM files WHERE path = ?2 AND status = 'queued')",
+                params![name, path, now],
+            )?;
+        }
+        tx.commit()?;
+        Ok(())
+    }
+
+    /// A file waits no longer.
+    pub fn unqueue(&self, path: &str) -> Result<()> {
+        self.db.execute("DELETE FROM files WHERE path = ?1 AND status = 'queued'", [path])?;
+        Ok(())
     }
 
     /// Forgets a file that was taken up and is not to be told of.
@@ -555,6 +625,20 @@ impl Control {
 
     /// Makes a change visible, whole or not at all; returns its number.
     pub fn commit(&mut self, change: &Change, now: Micros) -> Result<u64> {
+        self.db.pragma_update(None, "synchronous", "FULL")?;
+        let committed = self.transact(change, now);
+        self.db.pragma_update(None, "synchronous", "NORMAL")?;
+        let seq = committed?;
+        // The change is visible. A backlog of small files need not wait for the logs each time; one that
+        // cannot be written now (a full disk) is written by the next commit or the next start.
+        if self.published.is_none_or(|at| at.elapsed() >= PUBLISH) {
+            self.publish().ok();
+            self.published = Some(Instant::now());
+        }
+        Ok(seq)
+    }
+
+    fn transact(&mut self, change: &Change, now: Micros) -> Result<u64> {
         let tx = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let seq: i64 = tx.query_row("SELECT coalesce(max(seq), 0) + 1 FROM commits", [], |row| row.get(0))?;
         tx.execute("INSERT INTO commits (seq, at, what) VALUES (?1, ?2, ?3)", params![seq, now, change.what])?;
@@ -655,9 +739,6 @@ impl Control {
         }
         delta::record(&tx, seq, now)?;
         tx.commit()?;
-        // The change is visible. A log that cannot be written now (a full disk) is written by the next
-        // commit or the next start; `fsck` says if it never is.
-        self.publish().ok();
         Ok(seq.cast_unsigned())
     }
 

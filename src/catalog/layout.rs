@@ -135,29 +135,39 @@ pub fn sync_dir(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
 }
 
+/// Folders whose entries have changed and are not yet durable.
+#[derive(Debug, Default)]
+pub struct Folders {
+    changed: std::collections::BTreeSet<PathBuf>,
+}
+
+impl Folders {
+    /// Renames a durable file into place; the name is durable after [`Folders::sync`].
+    pub fn publish(&mut self, from: &Path, to: &Path) -> io::Result<()> {
+        if let Some(folder) = to.parent() {
+            let mut missing = folder;
+            while !missing.exists() {
+                let Some(parent) = missing.parent() else { break };
+                self.changed.insert(parent.to_owned());
+                missing = parent;
+            }
+            make_dir(folder)?;
+            self.changed.insert(folder.to_owned());
+        }
+        fs::rename(from, to)
+    }
+
+    /// Makes the names durable, with the folders that were new.
+    pub fn sync(self) -> io::Result<()> {
+        self.changed.iter().rev().try_for_each(|folder| sync_dir(folder))
+    }
+}
+
 /// Renames a durable file into place and makes the name durable, with the folders that were new.
 pub fn publish(from: &Path, to: &Path) -> io::Result<()> {
-    let Some(folder) = to.parent() else {
-        return fs::rename(from, to);
-    };
-    let mut fresh = Vec::new();
-    let mut missing = folder;
-    while !missing.exists() {
-        fresh.push(missing.to_owned());
-        match missing.parent() {
-            Some(parent) => missing = parent,
-            None => break,
-        }
-    }
-    make_dir(folder)?;
-    fs::rename(from, to)?;
-    sync_dir(folder)?;
-    for new in fresh {
-        if let Some(parent) = new.parent() {
-            sync_dir(parent)?;
-        }
-    }
-    Ok(())
+    let mut folders = Folders::default();
+    folders.publish(from, to)?;
+    folders.sync()
 }
 
 /// Writes a file whole or not at all: a temporary file beside it, made durable, then renamed.

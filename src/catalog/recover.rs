@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use std::fs;
 use std::path::Path;
 
+use super::commit::lock_of;
 use super::control::Control;
 use super::layout::Layout;
 use super::locks::Lock;
@@ -22,9 +23,8 @@ pub fn recover(layout: &Layout, control: &Control) -> Result<()> {
         }
     }
     let mut crashed = false;
-    for entry in fs::read_dir(layout.staging())?.flatten() {
-        let folder = entry.path();
-        if let Ok(Some(_lock)) = Lock::attempt(&folder.join("lock")) {
+    for folder in staging_folders(layout)? {
+        if let Ok(Some(_lock)) = Lock::attempt(&lock_of(&folder)) {
             crashed = true;
         }
     }
@@ -35,14 +35,19 @@ pub fn recover(layout: &Layout, control: &Control) -> Result<()> {
         for table in ["events", "copies", "rollups"] {
             sweep(layout, Path::new(table), &named);
         }
-        for entry in fs::read_dir(layout.staging())?.flatten() {
-            let folder = entry.path();
-            if let Ok(Some(_lock)) = Lock::attempt(&folder.join("lock")) {
+        for folder in staging_folders(layout)? {
+            if let Ok(Some(_lock)) = Lock::attempt(&lock_of(&folder)) {
                 fs::remove_dir_all(&folder).ok();
+                fs::remove_file(lock_of(&folder)).ok();
             }
         }
     }
     Ok(())
+}
+
+fn staging_folders(layout: &Layout) -> Result<Vec<std::path::PathBuf>> {
+    let entries = fs::read_dir(layout.staging())?.flatten();
+    Ok(entries.map(|entry| entry.path()).filter(|path| path.is_dir()).collect())
 }
 
 /// Removes the Parquet files below a folder that the control database does not know.

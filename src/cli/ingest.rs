@@ -1,8 +1,9 @@
 //! `pmtop ingest`: files in the order given, one line each, and a total.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use anyhow::Context as _;
 
@@ -14,7 +15,6 @@ use crate::catalog::keep::keep;
 use crate::catalog::{Catalog, clock};
 use crate::config::Config;
 use crate::event::file_status::Status;
-use crate::ingest::progress::Progress;
 use crate::ingest::{Ingest, intake};
 use crate::report;
 
@@ -29,26 +29,21 @@ pub(super) fn ingest(config: &Config, paths: &[PathBuf], output: &Output) -> any
     let stop = Arc::new(AtomicBool::new(false));
     stop_on_signals(&stop)?;
     let mut rows: Vec<FileRow> = Vec::new();
-    let mut quiet = |_: Progress| {};
+    let mut say = |row: FileRow| {
+        if output.format.is_none() {
+            println!("{}", ingest_line(&row));
+        }
+        rows.push(row);
+    };
     for path in paths {
         if path.as_os_str() == "-" {
-            rows.extend(ingest.stream(std::io::stdin(), "stdin", &stop, &mut quiet));
+            ingest.stream(std::io::stdin(), "stdin", &stop, &mut |_| {}).into_iter().for_each(&mut say);
         } else {
             let files = intake::files_of(path);
             if files.is_empty() {
                 eprintln!("pmtop: {}: no files in this folder", path.display());
             }
-            for file in files {
-                for row in ingest.file(&file, true, &stop, &mut quiet) {
-                    if output.format.is_none() {
-                        println!("{}", ingest_line(&row));
-                    }
-                    rows.push(row);
-                }
-                if stop.load(Ordering::Relaxed) {
-                    break;
-                }
-            }
+            side_by_side(&ingest, &files, &stop, &mut say);
         }
     }
     // What cannot be tidied up now is left for the next time.
@@ -63,6 +58,38 @@ pub(super) fn ingest(config: &Config, paths: &[PathBuf], output: &Output) -> any
         None => println!("{}", ingest_total(&rows)),
     }
     Ok(u8::from(failed > 0 || stop.load(Ordering::Relaxed)))
+}
+
+/// Takes files in, several at a time; `say` is told of each in the order given.
+fn side_by_side(ingest: &Ingest, files: &[PathBuf], stop: &AtomicBool, say: &mut dyn FnMut(FileRow)) {
+    let next = AtomicUsize::new(0);
+    let (sender, reports) = std::sync::mpsc::channel();
+    std::thread::scope(|scope| {
+        for _ in 0..intake::cores().min(files.len()) {
+            let (sender, next) = (sender.clone(), &next);
+            scope.spawn(move || {
+                while !stop.load(Ordering::Relaxed) {
+                    let index = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(file) = files.get(index) else { break };
+                    let rows = ingest.file(file, true, stop, &mut |_| {});
+                    if sender.send((index, rows)).is_err() {
+                        break;
+                    }
+                }
+            });
+        }
+        drop(sender);
+        let mut waiting = BTreeMap::new();
+        let mut due = 0;
+        for (index, rows) in reports {
+            waiting.insert(index, rows);
+            while let Some(rows) = waiting.remove(&due) {
+                rows.into_iter().for_each(&mut *say);
+                due += 1;
+            }
+        }
+        waiting.into_values().flatten().for_each(say);
+    });
 }
 
 fn ingest_line(row: &FileRow) -> String {

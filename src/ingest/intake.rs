@@ -1,5 +1,4 @@
-//! The queue of files behind the screen: a plain thread that takes them in one after the other and tells
-//! how far it is.
+//! The queue of files behind the screen: plain threads that take them in and tell how far they are.
 
 use std::collections::{HashSet, VecDeque};
 use std::fs;
@@ -13,8 +12,11 @@ use super::progress::{Progress, Status};
 use crate::config::{Afterwards, Inbox};
 use crate::inbox::files_in;
 
-/// Told of every step; called on the ingest thread.
+/// Told of every step; called on the ingest threads.
 pub type Listener = Arc<dyn Fn(Progress) + Send + Sync>;
+
+/// More files at a time would hold more memory than they are worth.
+const MOST_FILES: usize = 8;
 
 /// A file in the queue.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,8 +29,8 @@ struct Order {
 #[derive(Debug, Default)]
 struct Queue {
     orders: VecDeque<Order>,
-    /// The file that is being read.
-    current: Option<PathBuf>,
+    /// The files that wait or are being read.
+    known: HashSet<PathBuf>,
 }
 
 #[derive(Default)]
@@ -38,11 +40,12 @@ struct Shared {
     stop: AtomicBool,
 }
 
-/// The queue and its thread; stops when dropped.
+/// The queue and its threads; stops when dropped.
 pub struct Intake {
     shared: Arc<Shared>,
+    ingest: Arc<Ingest>,
     listener: Listener,
-    thread: Option<JoinHandle<()>>,
+    threads: Vec<JoinHandle<()>>,
 }
 
 impl std::fmt::Debug for Intake {
@@ -52,15 +55,20 @@ impl std::fmt::Debug for Intake {
 }
 
 impl Intake {
-    /// Starts the thread.
+    /// Starts the threads: as many files are read at a time as there are cores.
     pub fn start(ingest: Arc<Ingest>, inbox: Inbox, listener: Listener) -> Self {
         let shared = Arc::new(Shared::default());
-        let (mine, told) = (Arc::clone(&shared), Arc::clone(&listener));
-        let thread = std::thread::Builder::new()
-            .name("ingest".to_owned())
-            .spawn(move || work(&mine, &ingest, &inbox, &told))
-            .ok();
-        Self { shared, listener, thread }
+        let threads = (0..cores())
+            .filter_map(|_| {
+                let (mine, told) = (Arc::clone(&shared), Arc::clone(&listener));
+                let (ingest, inbox) = (Arc::clone(&ingest), inbox.clone());
+                std::thread::Builder::new()
+                    .name("ingest".to_owned())
+                    .spawn(move || work(&mine, &ingest, &inbox, &told))
+                    .ok()
+            })
+            .collect();
+        Self { shared, ingest, listener, threads }
     }
 
     /// Queues files; folders stand for the files in them.
@@ -69,15 +77,16 @@ impl Intake {
         {
             let mut queue = self.shared.queue.lock().unwrap_or_else(PoisonError::into_inner);
             for path in paths.iter().flat_map(|path| files_of(&whole(path))) {
-                let known =
-                    queue.current.as_deref() == Some(&path) || queue.orders.iter().any(|order| order.path == path);
-                if !known {
+                if queue.known.insert(path.clone()) {
                     queue.orders.push_back(Order { path: path.clone(), from_inbox });
                     fresh.push(path);
                 }
             }
         }
-        self.shared.changed.notify_one();
+        if from_inbox && !fresh.is_empty() {
+            self.ingest.note_queued(&fresh, false);
+        }
+        self.shared.changed.notify_all();
         for path in fresh {
             (self.listener)(Progress::of(&path, Status::Queued));
         }
@@ -92,11 +101,16 @@ impl Intake {
 impl Drop for Intake {
     fn drop(&mut self) {
         self.shared.stop.store(true, Ordering::Relaxed);
-        self.shared.changed.notify_one();
-        if let Some(thread) = self.thread.take() {
+        self.shared.changed.notify_all();
+        for thread in self.threads.drain(..) {
             thread.join().ok();
         }
     }
+}
+
+/// Files that are read at a time.
+pub fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(MOST_FILES)
 }
 
 fn work(shared: &Shared, ingest: &Ingest, inbox: &Inbox, listener: &Listener) {
@@ -127,7 +141,7 @@ fn work(shared: &Shared, ingest: &Ingest, inbox: &Inbox, listener: &Listener) {
             progress.error = format!("taken in, but it cannot be moved or deleted: {error}");
             listener(progress);
         }
-        shared.queue.lock().unwrap_or_else(PoisonError::into_inner).current = None;
+        shared.queue.lock().unwrap_or_else(PoisonError::into_inner).known.remove(&order.path);
     }
 }
 
@@ -138,7 +152,6 @@ fn next(shared: &Shared) -> Option<Order> {
             return None;
         }
         if let Some(order) = queue.orders.pop_front() {
-            queue.current = Some(order.path.clone());
             return Some(order);
         }
         queue = shared.changed.wait(queue).unwrap_or_else(PoisonError::into_inner);

@@ -151,6 +151,19 @@ impl Ingest {
         self.followed.lock().unwrap_or_else(PoisonError::into_inner).remove(path);
     }
 
+    /// Notes in the file table that files wait for their turn; with `all`, none else does.
+    pub fn note_queued(&self, paths: &[PathBuf], all: bool) {
+        let named: Vec<(String, String)> = paths
+            .iter()
+            .map(|path| {
+                let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+                (name, path.to_string_lossy().into_owned())
+            })
+            .collect();
+        // The folder is the queue; what is noted only tells people of it.
+        self.catalog.control(|control| control.note_queued(&named, all, clock())).ok();
+    }
+
     /// Whether this very file (path, size, times, inode) was read before, found unusable, or is followed.
     pub fn is_known(&self, path: &Path) -> bool {
         let Some(identity) = identity(path) else { return false };
@@ -209,6 +222,8 @@ impl Ingest {
         report: &mut dyn FnMut(Progress),
     ) -> Reports {
         let identity = if shown.is_some() { None } else { identity(path) };
+        // The file table tells of it from here on; a note that stays behind is only untidy.
+        self.catalog.control(|control| control.unqueue(&path.to_string_lossy())).ok();
         if let Some(identity) = &identity {
             let text = path.to_string_lossy();
             match self.catalog.control(|control| control.known_identity(&text, identity)) {

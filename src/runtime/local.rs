@@ -218,6 +218,8 @@ impl Lookout {
                 && let Some(arrivals) = self.arrivals.lock().unwrap_or_else(PoisonError::into_inner).take()
             {
                 self.owns.store(true, Ordering::Relaxed);
+                // What an owner before noted as waiting is found again by the first scan.
+                self.engine.catalog().control(|control| control.note_queued(&[], true, clock())).ok();
                 lock.note(&format!("pmtop process {}", std::process::id()));
                 watching = Some(Inbox::watch(&self.inbox, arrivals));
             }
