@@ -8,7 +8,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, params};
 
 use super::merge::{ALL_ROLES, FillMask, Shadow, hides};
-use super::{Error, Result, clock, delta};
+use super::{Error, Result, checksum, clock, delta};
 use crate::event::Micros;
 use crate::event::file_status::Status;
 
@@ -274,6 +274,7 @@ impl Control {
             tx.execute_batch(SCHEMA)?;
             tx.pragma_update(None, "user_version", SCHEMA_VERSION)?;
         }
+        tx.execute_batch(checksum::SCHEMA)?;
         delta::prepare(&tx, clock())?;
         tx.commit()?;
         Ok(())
@@ -653,6 +654,7 @@ impl Control {
                 params![rollup.path, rollup.kind, rollup.date, rollup.rows, seq],
             )?;
         }
+        checksum::record(&tx, &self.root, seq)?;
         delta::record(&tx, seq, now)?;
         tx.commit()?;
         // The change is visible. A log that cannot be written now (a full disk) is written by the next
@@ -762,6 +764,15 @@ fn print_marks(marks: &Marks) -> String {
 fn parse_marks(text: &str) -> Marks {
     let lengths = (0..).map(|power| FIRST_MARK << power);
     lengths.zip(text.split(',')).filter(|(_, hash)| !hash.is_empty()).map(|(at, hash)| (at, hash.to_owned())).collect()
+}
+
+/// The tables of an empty control database.
+pub(super) fn create_tables(db: &Connection) -> Result<()> {
+    db.execute_batch(SCHEMA)?;
+    db.execute_batch(checksum::SCHEMA)?;
+    db.execute_batch(delta::SCHEMA)?;
+    db.pragma_update(None, "user_version", SCHEMA_VERSION)?;
+    Ok(())
 }
 
 fn file_row(row: &Row<'_>) -> rusqlite::Result<FileRow> {

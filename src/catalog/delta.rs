@@ -2,7 +2,7 @@
 //! each log entry are part of the transaction that makes a change visible; [`publish`] then links them into
 //! place, and does so again after a crash. Nothing of this is read back by pmtop, except by `fsck`.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -21,7 +21,7 @@ pub const TABLES: [&str; 2] = ["events", "copies"];
 const PARTITIONS: [&str; 2] = ["date", "event_type"];
 
 /// The table of log entries; `payload` is compressed.
-const SCHEMA: &str = "CREATE TABLE IF NOT EXISTS delta_log (
+pub(super) const SCHEMA: &str = "CREATE TABLE IF NOT EXISTS delta_log (
   name TEXT NOT NULL, version INTEGER NOT NULL, seq INTEGER NOT NULL, payload BLOB NOT NULL, PRIMARY KEY (name, version))";
 
 /// Makes sure that both tables have a first version with all that is visible, and the columns of today. A
@@ -141,6 +141,84 @@ pub fn entry(db: &Connection, table: &str, version: i64) -> Result<Option<Vec<u8
     Ok(packed.map(|packed| zstd::decode_all(packed.as_slice())).transpose()?)
 }
 
+/// Adds a version that takes a table from where its log leads to what is visible.
+pub(super) fn restate(db: &Connection, table: &str, replay: &Replay, seq: i64, now: Micros) -> Result<()> {
+    let mut actions = vec![commit_info(now, "FSCK", seq)];
+    let mut live = HashSet::new();
+    for action in adds(db, table, "seq_removed IS NULL", 0)? {
+        let path = format!("{table}/{}", action["add"]["path"].as_str().unwrap_or_default());
+        if !replay.live.contains_key(&path) {
+            actions.push(action);
+        }
+        live.insert(path);
+    }
+    for (_, (segment, _)) in replay.live.iter().filter(|(path, _)| !live.contains(*path)) {
+        actions.push(remove(table, segment, now));
+    }
+    if actions.len() > 1 {
+        append(db, table, seq, &actions)?;
+    }
+    Ok(())
+}
+
+/// Takes over what the log says of the table itself.
+pub(super) fn adopt(db: &Connection, table: &str, replay: &Replay) -> Result<()> {
+    let Some(data) = &replay.metadata else { return Ok(()) };
+    let (id, created) = (data["id"].as_str().unwrap_or_default(), data["createdTime"].as_i64().unwrap_or_default());
+    set_meta(db, &format!("delta_table_{table}"), &format!("{id} {created}"))?;
+    set_meta(db, &format!("delta_schema_{table}"), data["schemaString"].as_str().unwrap_or_default())
+}
+
+/// What a log leads to: rows of the control database for each live segment and its file.
+#[derive(Debug, Default)]
+pub(super) struct Replay {
+    /// Path below the catalog's folder → its row in `segments`, and that of its file in `files`.
+    pub(super) live: BTreeMap<String, (Map<String, Value>, Map<String, Value>)>,
+    metadata: Option<Value>,
+}
+
+impl Replay {
+    /// Takes in one entry.
+    pub(super) fn apply(&mut self, bytes: &[u8]) {
+        for mut action in actions(bytes) {
+            if let Some(data) = action.get_mut("metaData") {
+                self.metadata = Some(data.take());
+            } else if let Some(add) = action.get("add") {
+                let tag = |name: &str| -> Map<String, Value> {
+                    add["tags"][name].as_str().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
+                };
+                let (segment, file) = (tag("pmtop.segment"), tag("pmtop.file"));
+                let path = segment.get("path").and_then(Value::as_str).unwrap_or_default().to_owned();
+                self.live.insert(path, (segment, file));
+            } else if let Some(path) = action["remove"]["path"].as_str() {
+                self.live.retain(|live, _| live.split_once('/').is_none_or(|(_, relative)| relative != path));
+            }
+        }
+    }
+}
+
+fn actions(bytes: &[u8]) -> impl Iterator<Item = Value> {
+    bytes.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok())
+}
+
+/// Whether bytes are a whole entry.
+pub(super) fn is_entry(bytes: &[u8]) -> bool {
+    let lines = bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).count();
+    lines > 0 && actions(bytes).count() == lines
+}
+
+/// The commit that an entry belongs to.
+pub(super) fn seq_of(bytes: &[u8]) -> i64 {
+    let info = actions(bytes).next().unwrap_or_default();
+    info["commitInfo"]["operationParameters"]["seq"].as_str().and_then(|seq| seq.parse().ok()).unwrap_or_default()
+}
+
+/// When an entry was made.
+pub(super) fn time_of(bytes: &[u8]) -> Micros {
+    let info = actions(bytes).next().unwrap_or_default();
+    info["commitInfo"]["timestamp"].as_i64().unwrap_or_default() * 1000
+}
+
 fn append(db: &Connection, table: &str, seq: i64, actions: &[Value]) -> Result<()> {
     let version = last_version(db, table)?.map_or(0, |last| last + 1);
     let mut lines = String::new();
@@ -148,9 +226,17 @@ fn append(db: &Connection, table: &str, seq: i64, actions: &[Value]) -> Result<(
         lines.push_str(&action.to_string());
         lines.push('\n');
     }
-    let packed = zstd::encode_all(lines.as_bytes(), 3)?;
+    insert(db, table, version, seq, lines.as_bytes())
+}
+
+/// Keeps the bytes of one version.
+pub(super) fn insert(db: &Connection, table: &str, version: i64, seq: i64, bytes: &[u8]) -> Result<()> {
+    let mut packer = zstd::Encoder::new(Vec::new(), 3)?;
+    packer.include_checksum(true)?;
+    packer.write_all(bytes)?;
+    let packed = packer.finish()?;
     db.execute(
-        "INSERT INTO delta_log (name, version, seq, payload) VALUES (?1, ?2, ?3, ?4)",
+        "INSERT OR REPLACE INTO delta_log (name, version, seq, payload) VALUES (?1, ?2, ?3, ?4)",
         params![table, version, seq, packed],
     )?;
     Ok(())
@@ -273,13 +359,14 @@ fn removes(db: &Connection, table: &str, seq: i64, now: Micros) -> Result<Vec<Va
         "SELECT * FROM segments WHERE path LIKE ?2 AND seq_removed = ?1 AND seq_added < ?1 ORDER BY id",
         params![seq, format!("{table}/%")],
     )?;
-    let remove = |segment: Map<String, Value>| {
-        json!({"remove": {
-            "path": relative(table, &segment), "deletionTimestamp": now / 1000, "dataChange": true,
-            "extendedFileMetadata": true, "partitionValues": partition_values(&segment), "size": int(&segment, "bytes"),
-        }})
-    };
-    Ok(segments.into_iter().map(remove).collect())
+    Ok(segments.iter().map(|segment| remove(table, segment, now)).collect())
+}
+
+fn remove(table: &str, segment: &Map<String, Value>, now: Micros) -> Value {
+    json!({"remove": {
+        "path": relative(table, segment), "deletionTimestamp": now / 1000, "dataChange": true,
+        "extendedFileMetadata": true, "partitionValues": partition_values(segment), "size": int(segment, "bytes"),
+    }})
 }
 
 fn partition_values(segment: &Map<String, Value>) -> Value {
@@ -311,7 +398,7 @@ fn time(object: &Map<String, Value>, name: &str) -> Option<Micros> {
 }
 
 /// Rows of the control database as JSON, whatever columns they have.
-fn objects(db: &Connection, sql: &str, values: impl rusqlite::Params) -> Result<Vec<Map<String, Value>>> {
+pub(super) fn objects(db: &Connection, sql: &str, values: impl rusqlite::Params) -> Result<Vec<Map<String, Value>>> {
     let mut statement = db.prepare_cached(sql)?;
     let names: Vec<String> = statement.column_names().into_iter().map(str::to_owned).collect();
     let rows = statement.query_map(values, |row| object(row, &names))?;
