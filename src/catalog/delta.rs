@@ -169,11 +169,14 @@ pub(super) fn adopt(db: &Connection, table: &str, replay: &Replay) -> Result<()>
     set_meta(db, &format!("delta_schema_{table}"), data["schemaString"].as_str().unwrap_or_default())
 }
 
+/// A row of the control database, by column.
+pub(super) type Object = Map<String, Value>;
+
 /// What a log leads to: rows of the control database for each live segment and its file.
 #[derive(Debug, Default)]
 pub(super) struct Replay {
     /// Path below the catalog's folder → its row in `segments`, and that of its file in `files`.
-    pub(super) live: BTreeMap<String, (Map<String, Value>, Map<String, Value>)>,
+    pub(super) live: BTreeMap<String, (Object, Object)>,
     metadata: Option<Value>,
 }
 
@@ -283,8 +286,9 @@ fn metadata(db: &Connection, table: &str, now: Micros) -> Result<Value> {
 
 fn table_id(table: &str) -> String {
     let hash = xxhash_rust::xxh3::xxh3_128(format!("{table} {}", super::commit::unique()).as_bytes());
-    let hex = format!("{hash:032x}");
-    format!("{}-{}-4{}-8{}-{}", &hex[..8], &hex[8..12], &hex[13..16], &hex[17..20], &hex[20..])
+    let part = |shift: u32, bits: u32| hash >> shift & ((1 << bits) - 1);
+    let (a, b, c, d, e) = (part(96, 32), part(80, 16), part(64, 12), part(48, 12), part(0, 48));
+    format!("{a:08x}-{b:04x}-4{c:03x}-8{d:03x}-{e:012x}")
 }
 
 /// The columns of `events` as Delta Lake writes them.
@@ -400,7 +404,7 @@ fn time(object: &Map<String, Value>, name: &str) -> Option<Micros> {
 /// Rows of the control database as JSON, whatever columns they have.
 pub(super) fn objects(db: &Connection, sql: &str, values: impl rusqlite::Params) -> Result<Vec<Map<String, Value>>> {
     let mut statement = db.prepare_cached(sql)?;
-    let names: Vec<String> = statement.column_names().into_iter().map(str::to_owned).collect();
+    let names: Vec<String> = statement.column_names().map(str::to_owned).collect();
     let rows = statement.query_map(values, |row| object(row, &names))?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }

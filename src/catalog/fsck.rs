@@ -202,16 +202,19 @@ fn live_rollups(db: &Connection) -> Result<Vec<RollupFile>> {
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
-/// Rows of a day by shadow, role and kind (`counts`), or by shadow and role (`latency`).
+/// Rows of each day.
 #[derive(Debug, Default)]
-struct Sums(BTreeMap<Option<i32>, HashMap<(Shadow, String, String), i64>>);
+struct Sums(BTreeMap<Option<i32>, Day>);
+
+/// Rows of one day by shadow, role and kind.
+type Day = HashMap<(Shadow, String, String), i64>;
 
 impl Sums {
     fn add(&mut self, date: Option<i32>, shadow: Shadow, role: &str, kind: &str, n: i64) {
         *self.0.entry(date).or_default().entry((shadow, role.to_owned(), kind.to_owned())).or_default() += n;
     }
 
-    fn day(&self, date: Option<i32>) -> HashMap<(Shadow, String, String), i64> {
+    fn day(&self, date: Option<i32>) -> Day {
         let mut day = self.0.get(&date).cloned().unwrap_or_default();
         day.retain(|_, n| *n != 0);
         day
@@ -241,7 +244,7 @@ fn segment_fault(layout: &Layout, db: &Connection, segment: &Segment, sums: &mut
     }
 }
 
-/// Reads every page and counts rows by kind, and by measure those with a latency.
+/// Reads every page and counts rows by kind.
 fn count_kinds(path: &Path) -> Result<HashMap<String, i64>> {
     let mut kinds = HashMap::new();
     for batch in keys::open(path)?.with_batch_size(1 << 14).build()? {
