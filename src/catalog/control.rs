@@ -693,6 +693,16 @@ impl Control {
         Ok(rows.collect::<rusqlite::Result<_>>()?)
     }
 
+    /// Lets a file that was removed for damage be read again.
+    pub fn queue_again(&self, id: i64) -> Result<()> {
+        self.db.execute(
+            "UPDATE files SET status = 'interrupted', seq = NULL, identity = NULL,
+               error = 'its rows in the catalog were damaged; it will be taken in again' WHERE id = ?1 AND status = 'removed'",
+            [id],
+        )?;
+        Ok(())
+    }
+
     /// Forgets segments and rollups that are gone from disk.
     pub fn forget(&mut self, paths: &[String]) -> Result<()> {
         let tx = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;

@@ -152,8 +152,8 @@ pub(super) fn restate(db: &Connection, table: &str, replay: &Replay, seq: i64, n
         }
         live.insert(path);
     }
-    for (_, (segment, _)) in replay.live.iter().filter(|(path, _)| !live.contains(*path)) {
-        actions.push(remove(table, segment, now));
+    for (_, rows) in replay.live.iter().filter(|(path, _)| !live.contains(*path)) {
+        actions.push(remove(table, &rows.segment, now));
     }
     if actions.len() > 1 {
         append(db, table, seq, &actions)?;
@@ -172,11 +172,22 @@ pub(super) fn adopt(db: &Connection, table: &str, replay: &Replay) -> Result<()>
 /// A row of the control database, by column.
 pub(super) type Object = Map<String, Value>;
 
+/// What the tags of a segment hold.
+#[derive(Debug, Default)]
+pub(super) struct Rows {
+    /// Its row in `segments`.
+    pub(super) segment: Object,
+    /// Its rows in `segment_files`.
+    pub(super) parts: Vec<Object>,
+    /// The rows in `files` of the files that it has rows of.
+    pub(super) files: Vec<Object>,
+}
+
 /// What a log leads to: rows of the control database for each live segment and its file.
 #[derive(Debug, Default)]
 pub(super) struct Replay {
-    /// Path below the catalog's folder → its row in `segments`, and that of its file in `files`.
-    pub(super) live: BTreeMap<String, (Object, Object)>,
+    /// Path below the catalog's folder → rows of the control database.
+    pub(super) live: BTreeMap<String, Rows>,
     metadata: Option<Value>,
 }
 
@@ -187,17 +198,22 @@ impl Replay {
             if let Some(data) = action.get_mut("metaData") {
                 self.metadata = Some(data.take());
             } else if let Some(add) = action.get("add") {
-                let tag = |name: &str| -> Map<String, Value> {
-                    add["tags"][name].as_str().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
+                let rows = Rows {
+                    segment: tag(add, "pmtop.segment"),
+                    parts: tag(add, "pmtop.parts"),
+                    files: tag(add, "pmtop.files"),
                 };
-                let (segment, file) = (tag("pmtop.segment"), tag("pmtop.file"));
-                let path = segment.get("path").and_then(Value::as_str).unwrap_or_default().to_owned();
-                self.live.insert(path, (segment, file));
+                let path = rows.segment.get("path").and_then(Value::as_str).unwrap_or_default().to_owned();
+                self.live.insert(path, rows);
             } else if let Some(path) = action["remove"]["path"].as_str() {
                 self.live.retain(|live, _| live.split_once('/').is_none_or(|(_, relative)| relative != path));
             }
         }
     }
+}
+
+fn tag<T: serde::de::DeserializeOwned + Default>(add: &Value, name: &str) -> T {
+    add["tags"][name].as_str().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
 }
 
 fn actions(bytes: &[u8]) -> impl Iterator<Item = Value> {

@@ -101,9 +101,9 @@ pub fn fsck(root: &Path, repair: bool) -> Result<Vec<Finding>> {
     let layout = Layout::create(root).map_err(|source| Error::Disk { path: root.to_owned(), source })?;
     let root = layout.root();
     let readers = layout.lock("readers");
-    let _readers = if repair { Lock::attempt(&readers)?.ok_or(Error::InUse)? } else { Lock::shared(&readers)? };
+    let readers = if repair { Lock::attempt(&readers)?.ok_or(Error::InUse)? } else { Lock::shared(&readers)? };
     // Nothing becomes visible while this looks on.
-    let _commit = Lock::wait(&layout.lock("commit"))?;
+    let commit = Lock::wait(&layout.lock("commit"))?;
     let mut findings = Vec::new();
     let db = match sound(root) {
         Ok(db) => db,
@@ -126,7 +126,9 @@ pub fn fsck(root: &Path, repair: bool) -> Result<Vec<Finding>> {
     };
     if repair {
         let staging = Staging::create(&layout)?;
-        repair::apply(&layout, &staging, &db, &mut found)?;
+        let again = repair::apply(&layout, &staging, &db, &mut found)?;
+        drop((staging, db, commit, readers));
+        repair::queue_again(root, &again)?;
     }
     findings.extend(found);
     Ok(findings)
@@ -183,12 +185,12 @@ fn examine(layout: &Layout, db: &Connection) -> Result<Vec<Finding>> {
 /// Every live segment, as the control database has it.
 pub(super) fn live_segments(db: &Connection) -> Result<Vec<Segment>> {
     let mut statement = db.prepare(
-        "SELECT path, file_id, date, role, shadow, rows, bytes FROM segments WHERE seq_removed IS NULL ORDER BY date, path",
+        "SELECT path, date, role, shadow, rows, bytes FROM segments WHERE seq_removed IS NULL ORDER BY date, path",
     )?;
     let rows = statement.query_map([], |row| {
-        let role: String = row.get(3)?;
-        let blank = super::commit::blank_segment(row.get(1)?, row.get(2)?, &role, row.get(4)?);
-        Ok(Segment { path: row.get(0)?, rows: row.get(5)?, bytes: row.get(6)?, ..blank })
+        let role: String = row.get(2)?;
+        let blank = super::commit::blank_segment(row.get(1)?, &role, row.get(3)?);
+        Ok(Segment { path: row.get(0)?, rows: row.get(4)?, bytes: row.get(5)?, ..blank })
     })?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
@@ -374,7 +376,7 @@ fn check_log(root: &Path, db: &Connection, table: &'static str, findings: &mut V
 }
 
 /// Rows of files that a commit decides once and for all.
-const FILE_FACTS: [&str; 8] = ["name", "role", "bytes", "sha256", "rows", "min_time", "max_time", "filled"];
+const FILE_FACTS: [&str; 7] = ["role", "bytes", "sha256", "rows", "min_time", "max_time", "filled"];
 
 fn compare_state(
     db: &Connection,
@@ -388,11 +390,11 @@ fn compare_state(
         [format!("{table}/%")],
     )?;
     let mut live = HashSet::new();
-    let mut files_seen = HashSet::new();
+    let mut newest: HashMap<i64, (i64, &delta::Object)> = HashMap::new();
     for row in rows {
         let path = row.get("path").and_then(Value::as_str).unwrap_or_default().to_owned();
         live.insert(path.clone());
-        let Some((segment, file)) = replay.live.get(&path) else {
+        let Some(delta::Rows { segment, files, .. }) = replay.live.get(&path) else {
             findings.push(Finding::new(path, "pmtop sees it, and the log does not name it", Fix::State(table)));
             continue;
         };
@@ -400,7 +402,19 @@ fn compare_state(
             let problem = format!("column {column} of segment {path} is not what was written");
             findings.push(Finding::new("control.db", problem, Fix::Row { table: "segments", row: segment.clone() }));
         }
-        let Some(id) = file.get("id").and_then(Value::as_i64).filter(|id| files_seen.insert(*id)) else { continue };
+        // A file that is followed grows: what its newest segment says of it holds.
+        let added = segment.get("id").and_then(Value::as_i64).unwrap_or_default();
+        for file in files {
+            let id = file.get("id").and_then(Value::as_i64).unwrap_or_default();
+            if newest.get(&id).is_none_or(|(known, _)| *known < added) {
+                newest.insert(id, (added, file));
+            }
+        }
+    }
+    let done = |file: &delta::Object| {
+        file.get("status").and_then(Value::as_str) == Some("done") && file.get("followed") == Some(&Value::from(0))
+    };
+    for (id, (_, file)) in newest.into_iter().filter(|(_, (_, file))| done(file)) {
         let known = delta::objects(db, "SELECT * FROM files WHERE id = ?1", [id])?.pop().unwrap_or_default();
         let wrong = FILE_FACTS.iter().find(|fact| file.contains_key(**fact) && known.get(**fact) != file.get(**fact));
         if let Some(column) = wrong {

@@ -12,20 +12,25 @@ use rusqlite::types::Value as Cell;
 use rusqlite::{Connection, params, params_from_iter};
 use serde_json::{Map, Value};
 
-use super::commit::{Staging, unique};
+use super::commit::{self, Staging, unique};
 use super::control::{self, Segment};
 use super::fsck::{Finding, Fix, live_segments};
 use super::layout::{self, Layout};
 use super::merge::core_key_hash;
-use super::{Error, Result, checkpoint, checksum, clock, delta, keys, rollup, write};
+use super::{Catalog, Error, Result, checkpoint, checksum, clock, delta, keys, rollup, write};
 use crate::event::Kind;
-use crate::event::file_status::Status;
 use crate::event::schema::timestamp;
 
 /// Puts right what was found, what others depend on first.
-pub(super) fn apply(layout: &Layout, staging: &Staging, db: &Connection, findings: &mut [Finding]) -> Result<()> {
+pub(super) fn apply(
+    layout: &Layout,
+    staging: &Staging,
+    db: &Connection,
+    findings: &mut [Finding],
+) -> Result<BTreeSet<i64>> {
     let root = layout.root();
     let mut days = BTreeSet::new();
+    let mut again = BTreeSet::new();
     for finding in &mut *findings {
         match &finding.fix {
             Fix::Row { table, row } => restore_row(db, table, row)?,
@@ -45,7 +50,8 @@ pub(super) fn apply(layout: &Layout, staging: &Staging, db: &Connection, finding
     for finding in &mut *findings {
         match &finding.fix {
             Fix::Segment(segment) => {
-                days.extend(take_out(layout, db, segment)?);
+                days.insert(segment.date);
+                again.extend(take_out(layout, db, segment)?);
             }
             Fix::Keys(segment) => rebuild_keys(layout, staging, db, segment)?,
             Fix::Rollups(date) => {
@@ -70,7 +76,8 @@ pub(super) fn apply(layout: &Layout, staging: &Staging, db: &Connection, finding
         }
         finding.repaired = true;
     }
-    delta::publish(root, db)
+    delta::publish(root, db)?;
+    Ok(again)
 }
 
 /// Moves a file to `damaged/`, where nothing looks; what is not there needs no move.
@@ -96,54 +103,43 @@ fn end(db: &Connection, root: &Path, seq: i64) -> Result<()> {
     delta::record(db, seq, clock())
 }
 
-/// Takes a damaged segment out; with all of its log file if that can be read again. The days it was part of.
-fn take_out(layout: &Layout, db: &Connection, segment: &Segment) -> Result<Vec<Option<i32>>> {
-    let source: String = db.query_row("SELECT path FROM files WHERE id = ?1", [segment.file_id], |row| row.get(0))?;
-    // A member of an archive is named below the archive.
-    let again = Path::new(&source).ancestors().any(Path::is_file);
+/// Takes a damaged segment out; the ids of the files that it had rows of.
+fn take_out(layout: &Layout, db: &Connection, segment: &Segment) -> Result<Vec<i64>> {
     let tx = db.unchecked_transaction()?;
-    let seq = begin(&tx, &format!("fsck: segment of file {} is damaged", segment.file_id))?;
-    let which = if again { "file_id = ?2" } else { "path = ?3" };
-    let mut days: Vec<Option<i32>> = tx
-        .prepare(&format!("SELECT DISTINCT date FROM segments WHERE seq_removed IS NULL AND ?1 = ?1 AND {which} AND ?2 = ?2 AND ?3 = ?3"))?
-        .query_map(params![seq, segment.file_id, segment.path], |row| row.get(0))?
+    let files: Vec<(i64, i64)> = tx
+        .prepare(
+            "SELECT p.file_id, p.rows FROM segment_files p JOIN segments s ON s.id = p.segment_id WHERE s.path = ?1",
+        )?
+        .query_map([&segment.path], |row| Ok((row.get(0)?, row.get(1)?)))?
         .collect::<rusqlite::Result<_>>()?;
-    days.push(segment.date);
-    tx.execute(
-        &format!("UPDATE segments SET seq_removed = ?1 WHERE seq_removed IS NULL AND {which} AND ?2 = ?2 AND ?3 = ?3"),
-        params![seq, segment.file_id, segment.path],
-    )?;
-    if again {
-        tx.execute(
-            "UPDATE files SET status = ?2, seq = NULL, identity = NULL, error = 'its rows in the catalog were damaged; it will be taken in again'
-             WHERE id = ?1",
-            params![segment.file_id, Status::Interrupted.as_str()],
-        )?;
-    } else {
-        let error = format!(
-            "{} rows are lost: their segment was damaged, and the log file is no longer at its path",
-            segment.rows
-        );
-        tx.execute("UPDATE files SET error = ?2 WHERE id = ?1", params![segment.file_id, error])?;
+    let seq = begin(&tx, "fsck: a damaged segment is taken out")?;
+    tx.execute("UPDATE segments SET seq_removed = ?1 WHERE path = ?2", params![seq, segment.path])?;
+    for (id, rows) in &files {
+        let error = format!("{rows} rows are lost: their segment was damaged");
+        tx.execute("UPDATE files SET error = ?2 WHERE id = ?1", params![id, error])?;
     }
     end(&tx, layout.root(), seq)?;
-    // Nobody else reads now, so that what the file had can go for good; its row may go when it comes again.
-    let mut gone: Vec<String> = Vec::new();
-    if again {
-        gone = tx
-            .prepare("SELECT path FROM segments WHERE file_id = ?1")?
-            .query_map([segment.file_id], |row| row.get(0))?
-            .collect::<rusqlite::Result<_>>()?;
-        tx.execute("DELETE FROM segments WHERE file_id = ?1", [segment.file_id])?;
-    }
     tx.commit()?;
     set_aside(layout, &segment.path)?;
-    for path in gone {
-        // One that stays behind is an orphan, which the next start removes.
-        fs::remove_file(layout.absolute(&path)).ok();
-        fs::remove_file(layout.absolute(&format!("keys/{path}"))).ok();
+    Ok(files.into_iter().map(|(id, _)| id).collect())
+}
+
+/// Takes what is left of damaged files out, so that they are read again, where they are still in place.
+pub(super) fn queue_again(root: &Path, files: &BTreeSet<i64>) -> Result<()> {
+    if files.is_empty() {
+        return Ok(());
     }
-    Ok(days)
+    let catalog = Catalog::open(root)?;
+    for id in files {
+        let file = catalog.control(|control| control.file(*id))?;
+        // A member of an archive is named below the archive.
+        if !file.is_some_and(|file| Path::new(&file.path).ancestors().any(Path::is_file)) {
+            continue;
+        }
+        commit::remove_file(&catalog, *id, clock())?;
+        catalog.control(|control| control.queue_again(*id))?;
+    }
+    Ok(())
 }
 
 /// Adds a day up anew from its rows.
@@ -245,16 +241,16 @@ fn restore_row(db: &Connection, table: &str, row: &Map<String, Value>) -> Result
     let columns: Vec<&String> = row.keys().filter(|column| known.contains(*column)).collect();
     let names: Vec<&str> = columns.iter().map(|column| column.as_str()).collect();
     let marks = vec!["?"; columns.len()].join(", ");
-    let updates: Vec<String> =
-        names.iter().filter(|name| **name != "id").map(|name| format!("{name} = excluded.{name}")).collect();
     let values = columns.iter().map(|column| match &row[*column] {
         Value::Number(number) => number.as_i64().map_or(Cell::Null, Cell::Integer),
         Value::String(text) => Cell::Text(text.clone()),
         Value::Bool(flag) => Cell::Integer(i64::from(*flag)),
         _ => Cell::Null,
     });
+    let key = if known.contains("id") { "id" } else { "segment_id, file_id" };
+    let updates: Vec<String> = names.iter().map(|name| format!("{name} = excluded.{name}")).collect();
     let sql = format!(
-        "INSERT INTO {table} ({}) VALUES ({marks}) ON CONFLICT (id) DO UPDATE SET {}",
+        "INSERT INTO {table} ({}) VALUES ({marks}) ON CONFLICT ({key}) DO UPDATE SET {}",
         names.join(", "),
         updates.join(", ")
     );
@@ -287,9 +283,17 @@ pub(super) fn rebuild_control(root: &Path) -> Result<()> {
             replay.apply(&bytes);
         }
         delta::adopt(&tx, table, &replay)?;
-        for (segment, file) in replay.live.values() {
-            restore_row(&tx, "files", file)?;
+        // In the order in which they were added: what the newest segment says of a file holds.
+        let mut live: Vec<&delta::Rows> = replay.live.values().collect();
+        live.sort_by_key(|rows| rows.segment.get("id").and_then(Value::as_i64));
+        for delta::Rows { segment, parts, files } in live {
+            for file in files {
+                restore_row(&tx, "files", file)?;
+            }
             restore_row(&tx, "segments", segment)?;
+            for part in parts {
+                restore_row(&tx, "segment_files", part)?;
+            }
             if let Some(path) = segment.get("path").and_then(Value::as_str) {
                 for path in [path.to_owned(), format!("keys/{path}")] {
                     // What is not there is found by the check that follows.
