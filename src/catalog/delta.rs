@@ -2,6 +2,7 @@
 //! each log entry are part of the transaction that makes a change visible; [`publish`] then links them into
 //! place, and does so again after a crash. Nothing of this is read back by pmtop, except by `fsck`.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs;
 use std::io::{self, Write as _};
@@ -335,9 +336,9 @@ fn adds(db: &Connection, table: &str, condition: &str, seq: i64) -> Result<Vec<V
         let parts = objects(db, "SELECT * FROM segment_files WHERE segment_id = ?1", [int(&segment, "id")])?;
         for part in &parts {
             let file_id = int(part, "file_id");
-            if !files.contains_key(&file_id) {
+            if let Entry::Vacant(slot) = files.entry(file_id) {
                 let file = objects(db, "SELECT * FROM files WHERE id = ?1", [file_id])?.pop();
-                files.insert(file_id, file.unwrap_or_default().into());
+                slot.insert(file.unwrap_or_default().into());
             }
         }
         let of: Vec<&Value> = parts.iter().filter_map(|part| files.get(&int(part, "file_id"))).collect();
