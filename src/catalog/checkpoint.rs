@@ -3,7 +3,7 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
@@ -12,7 +12,10 @@ use parquet::arrow::ArrowWriter;
 use rusqlite::Connection;
 use serde_json::{Value, json};
 
-use super::{Result, delta, layout};
+use super::{Result, checksum, delta, layout};
+
+/// The file that names the newest checkpoint.
+pub const POINTER: &str = "_last_checkpoint";
 
 /// Versions between two checkpoints.
 pub const EVERY: i64 = 50;
@@ -27,7 +30,7 @@ pub fn is_due(folder: &Path, last: i64) -> bool {
 
 /// The version of the newest checkpoint.
 pub fn newest(folder: &Path) -> Option<i64> {
-    let pointer: Value = serde_json::from_slice(&fs::read(folder.join("_last_checkpoint")).ok()?).ok()?;
+    let pointer: Value = serde_json::from_slice(&fs::read(folder.join(POINTER)).ok()?).ok()?;
     pointer.get("version")?.as_i64()
 }
 
@@ -44,10 +47,16 @@ pub fn write(root: &Path, db: &Connection, table: &str) -> Result<()> {
         return Ok(());
     }
     let batches = decode(&actions)?;
-    layout::replace(&folder.join(format!("{version:020}.checkpoint.parquet")), |file| write_parquet(file, &batches))?;
+    layout::replace(&path(&folder, version), |file| write_parquet(file, &batches))?;
     let pointer = json!({"version": version, "size": actions.len()}).to_string();
-    layout::replace(&folder.join("_last_checkpoint"), |file| io::Write::write_all(file, pointer.as_bytes()))?;
-    Ok(())
+    layout::replace(&folder.join(POINTER), |file| io::Write::write_all(file, pointer.as_bytes()))?;
+    checksum::note(db, root, &format!("{table}/_delta_log/{version:020}.checkpoint.parquet"))?;
+    checksum::note(db, root, &format!("{table}/_delta_log/{POINTER}"))
+}
+
+/// The checkpoint of a version.
+pub fn path(folder: &Path, version: i64) -> PathBuf {
+    folder.join(format!("{version:020}.checkpoint.parquet"))
 }
 
 fn write_parquet(file: &mut File, batches: &[RecordBatch]) -> io::Result<()> {

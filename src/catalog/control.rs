@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, params};
 
 use super::merge::{ALL_ROLES, FillMask, Shadow, hides};
-use super::{Error, Result, clock, delta, layout};
+use super::{Error, Result, checksum, clock, delta, layout};
 use crate::event::Micros;
 use crate::event::file_status::Status;
 
@@ -321,6 +321,7 @@ impl Control {
             tx.execute_batch(SCHEMA)?;
             tx.pragma_update(None, "user_version", SCHEMA_VERSION)?;
         }
+        tx.execute_batch(checksum::SCHEMA)?;
         delta::prepare(&tx, clock())?;
         tx.commit()?;
         Ok(())
@@ -737,6 +738,7 @@ impl Control {
                 params![rollup.path, rollup.kind, rollup.date, rollup.rows, seq],
             )?;
         }
+        checksum::record(&tx, &self.root, seq)?;
         delta::record(&tx, seq, now)?;
         tx.commit()?;
         Ok(seq.cast_unsigned())
@@ -770,6 +772,16 @@ impl Control {
         let generation = i64::try_from(generation).unwrap_or(i64::MAX);
         let rows = statement.query_map(params![generation, before], |row| row.get(0))?;
         Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
+
+    /// Lets a file that was removed for damage be read again.
+    pub fn queue_again(&self, id: i64) -> Result<()> {
+        self.db.execute(
+            "UPDATE files SET status = 'interrupted', seq = NULL, identity = NULL,
+               error = 'its rows in the catalog were damaged; it will be taken in again' WHERE id = ?1 AND status = 'removed'",
+            [id],
+        )?;
+        Ok(())
     }
 
     /// Forgets segments and rollups that are gone from disk.
@@ -843,6 +855,15 @@ fn print_marks(marks: &Marks) -> String {
 fn parse_marks(text: &str) -> Marks {
     let lengths = (0..).map(|power| FIRST_MARK << power);
     lengths.zip(text.split(',')).filter(|(_, hash)| !hash.is_empty()).map(|(at, hash)| (at, hash.to_owned())).collect()
+}
+
+/// The tables of an empty control database.
+pub(super) fn create_tables(db: &Connection) -> Result<()> {
+    db.execute_batch(SCHEMA)?;
+    db.execute_batch(checksum::SCHEMA)?;
+    db.execute_batch(delta::SCHEMA)?;
+    db.pragma_update(None, "user_version", SCHEMA_VERSION)?;
+    Ok(())
 }
 
 fn file_row(row: &Row<'_>) -> rusqlite::Result<FileRow> {

@@ -2,7 +2,8 @@
 //! each log entry are part of the transaction that makes a change visible; [`publish`] then links them into
 //! place, and does so again after a crash. Nothing of this is read back by pmtop, except by `fsck`.
 
-use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -21,7 +22,7 @@ pub const TABLES: [&str; 2] = ["events", "copies"];
 const PARTITIONS: [&str; 2] = ["date", "event_type"];
 
 /// The table of log entries; `payload` is compressed.
-const SCHEMA: &str = "CREATE TABLE IF NOT EXISTS delta_log (
+pub(super) const SCHEMA: &str = "CREATE TABLE IF NOT EXISTS delta_log (
   name TEXT NOT NULL, version INTEGER NOT NULL, seq INTEGER NOT NULL, payload BLOB NOT NULL, PRIMARY KEY (name, version))";
 
 /// Makes sure that both tables have a first version with all that is visible, and the columns of today. A
@@ -141,6 +142,103 @@ pub fn entry(db: &Connection, table: &str, version: i64) -> Result<Option<Vec<u8
     Ok(packed.map(|packed| zstd::decode_all(packed.as_slice())).transpose()?)
 }
 
+/// Adds a version that takes a table from where its log leads to what is visible.
+pub(super) fn restate(db: &Connection, table: &str, replay: &Replay, seq: i64, now: Micros) -> Result<()> {
+    let mut actions = vec![commit_info(now, "FSCK", seq)];
+    let mut live = HashSet::new();
+    for action in adds(db, table, "seq_removed IS NULL", 0)? {
+        let path = format!("{table}/{}", action["add"]["path"].as_str().unwrap_or_default());
+        if !replay.live.contains_key(&path) {
+            actions.push(action);
+        }
+        live.insert(path);
+    }
+    for (_, rows) in replay.live.iter().filter(|(path, _)| !live.contains(*path)) {
+        actions.push(remove(table, &rows.segment, now));
+    }
+    if actions.len() > 1 {
+        append(db, table, seq, &actions)?;
+    }
+    Ok(())
+}
+
+/// Takes over what the log says of the table itself.
+pub(super) fn adopt(db: &Connection, table: &str, replay: &Replay) -> Result<()> {
+    let Some(data) = &replay.metadata else { return Ok(()) };
+    let (id, created) = (data["id"].as_str().unwrap_or_default(), data["createdTime"].as_i64().unwrap_or_default());
+    set_meta(db, &format!("delta_table_{table}"), &format!("{id} {created}"))?;
+    set_meta(db, &format!("delta_schema_{table}"), data["schemaString"].as_str().unwrap_or_default())
+}
+
+/// A row of the control database, by column.
+pub(super) type Object = Map<String, Value>;
+
+/// What the tags of a segment hold.
+#[derive(Debug, Default)]
+pub(super) struct Rows {
+    /// Its row in `segments`.
+    pub(super) segment: Object,
+    /// Its rows in `segment_files`.
+    pub(super) parts: Vec<Object>,
+    /// The rows in `files` of the files that it has rows of.
+    pub(super) files: Vec<Object>,
+}
+
+/// What a log leads to: rows of the control database for each live segment and its file.
+#[derive(Debug, Default)]
+pub(super) struct Replay {
+    /// Path below the catalog's folder → rows of the control database.
+    pub(super) live: BTreeMap<String, Rows>,
+    metadata: Option<Value>,
+}
+
+impl Replay {
+    /// Takes in one entry.
+    pub(super) fn apply(&mut self, bytes: &[u8]) {
+        for mut action in actions(bytes) {
+            if let Some(data) = action.get_mut("metaData") {
+                self.metadata = Some(data.take());
+            } else if let Some(add) = action.get("add") {
+                let rows = Rows {
+                    segment: tag(add, "pmtop.segment"),
+                    parts: tag(add, "pmtop.parts"),
+                    files: tag(add, "pmtop.files"),
+                };
+                let path = rows.segment.get("path").and_then(Value::as_str).unwrap_or_default().to_owned();
+                self.live.insert(path, rows);
+            } else if let Some(path) = action["remove"]["path"].as_str() {
+                self.live.retain(|live, _| live.split_once('/').is_none_or(|(_, relative)| relative != path));
+            }
+        }
+    }
+}
+
+fn tag<T: serde::de::DeserializeOwned + Default>(add: &Value, name: &str) -> T {
+    add["tags"][name].as_str().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
+}
+
+fn actions(bytes: &[u8]) -> impl Iterator<Item = Value> {
+    bytes.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok())
+}
+
+/// Whether bytes are a whole entry.
+pub(super) fn is_entry(bytes: &[u8]) -> bool {
+    let lines = bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).count();
+    lines > 0 && actions(bytes).count() == lines
+}
+
+/// The commit that an entry belongs to.
+pub(super) fn seq_of(bytes: &[u8]) -> i64 {
+    let info = actions(bytes).next().unwrap_or_default();
+    info["commitInfo"]["operationParameters"]["seq"].as_str().and_then(|seq| seq.parse().ok()).unwrap_or_default()
+}
+
+/// When an entry was made.
+pub(super) fn time_of(bytes: &[u8]) -> Micros {
+    let info = actions(bytes).next().unwrap_or_default();
+    info["commitInfo"]["timestamp"].as_i64().unwrap_or_default() * 1000
+}
+
 fn append(db: &Connection, table: &str, seq: i64, actions: &[Value]) -> Result<()> {
     let version = last_version(db, table)?.map_or(0, |last| last + 1);
     let mut lines = String::new();
@@ -148,9 +246,17 @@ fn append(db: &Connection, table: &str, seq: i64, actions: &[Value]) -> Result<(
         lines.push_str(&action.to_string());
         lines.push('\n');
     }
-    let packed = zstd::encode_all(lines.as_bytes(), 3)?;
+    insert(db, table, version, seq, lines.as_bytes())
+}
+
+/// Keeps the bytes of one version.
+pub(super) fn insert(db: &Connection, table: &str, version: i64, seq: i64, bytes: &[u8]) -> Result<()> {
+    let mut packer = zstd::Encoder::new(Vec::new(), 3)?;
+    packer.include_checksum(true)?;
+    packer.write_all(bytes)?;
+    let packed = packer.finish()?;
     db.execute(
-        "INSERT INTO delta_log (name, version, seq, payload) VALUES (?1, ?2, ?3, ?4)",
+        "INSERT OR REPLACE INTO delta_log (name, version, seq, payload) VALUES (?1, ?2, ?3, ?4)",
         params![table, version, seq, packed],
     )?;
     Ok(())
@@ -197,8 +303,9 @@ fn metadata(db: &Connection, table: &str, now: Micros) -> Result<Value> {
 
 fn table_id(table: &str) -> String {
     let hash = xxhash_rust::xxh3::xxh3_128(format!("{table} {}", super::commit::unique()).as_bytes());
-    let hex = format!("{hash:032x}");
-    format!("{}-{}-4{}-8{}-{}", &hex[..8], &hex[8..12], &hex[13..16], &hex[17..20], &hex[20..])
+    let part = |shift: u32, bits: u32| hash >> shift & ((1 << bits) - 1);
+    let (a, b, c, d, e) = (part(96, 32), part(80, 16), part(64, 12), part(48, 12), part(0, 48));
+    format!("{a:08x}-{b:04x}-4{c:03x}-8{d:03x}-{e:012x}")
 }
 
 /// The columns of `events` as Delta Lake writes them.
@@ -229,9 +336,9 @@ fn adds(db: &Connection, table: &str, condition: &str, seq: i64) -> Result<Vec<V
         let parts = objects(db, "SELECT * FROM segment_files WHERE segment_id = ?1", [int(&segment, "id")])?;
         for part in &parts {
             let file_id = int(part, "file_id");
-            if !files.contains_key(&file_id) {
+            if let Entry::Vacant(slot) = files.entry(file_id) {
                 let file = objects(db, "SELECT * FROM files WHERE id = ?1", [file_id])?.pop();
-                files.insert(file_id, file.unwrap_or_default().into());
+                slot.insert(file.unwrap_or_default().into());
             }
         }
         let of: Vec<&Value> = parts.iter().filter_map(|part| files.get(&int(part, "file_id"))).collect();
@@ -273,13 +380,14 @@ fn removes(db: &Connection, table: &str, seq: i64, now: Micros) -> Result<Vec<Va
         "SELECT * FROM segments WHERE path LIKE ?2 AND seq_removed = ?1 AND seq_added < ?1 ORDER BY id",
         params![seq, format!("{table}/%")],
     )?;
-    let remove = |segment: Map<String, Value>| {
-        json!({"remove": {
-            "path": relative(table, &segment), "deletionTimestamp": now / 1000, "dataChange": true,
-            "extendedFileMetadata": true, "partitionValues": partition_values(&segment), "size": int(&segment, "bytes"),
-        }})
-    };
-    Ok(segments.into_iter().map(remove).collect())
+    Ok(segments.iter().map(|segment| remove(table, segment, now)).collect())
+}
+
+fn remove(table: &str, segment: &Map<String, Value>, now: Micros) -> Value {
+    json!({"remove": {
+        "path": relative(table, segment), "deletionTimestamp": now / 1000, "dataChange": true,
+        "extendedFileMetadata": true, "partitionValues": partition_values(segment), "size": int(segment, "bytes"),
+    }})
 }
 
 fn partition_values(segment: &Map<String, Value>) -> Value {
@@ -311,9 +419,9 @@ fn time(object: &Map<String, Value>, name: &str) -> Option<Micros> {
 }
 
 /// Rows of the control database as JSON, whatever columns they have.
-fn objects(db: &Connection, sql: &str, values: impl rusqlite::Params) -> Result<Vec<Map<String, Value>>> {
+pub(super) fn objects(db: &Connection, sql: &str, values: impl rusqlite::Params) -> Result<Vec<Map<String, Value>>> {
     let mut statement = db.prepare_cached(sql)?;
-    let names: Vec<String> = statement.column_names().into_iter().map(str::to_owned).collect();
+    let names: Vec<String> = statement.column_names().map(str::to_owned).collect();
     let rows = statement.query_map(values, |row| object(row, &names))?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }

@@ -55,7 +55,8 @@ pub(super) fn open(path: &Path) -> Result<ParquetRecordBatchReaderBuilder<File>>
     Ok(ParquetRecordBatchReaderBuilder::try_new(file)?)
 }
 
-pub(super) fn read_keys(path: &Path) -> Result<Vec<u64>> {
+/// The hashes beside the rows of a segment.
+pub fn read_keys(path: &Path) -> Result<Vec<u64>> {
     let mut keys = Vec::new();
     for batch in open(path)?.with_batch_size(1 << 16).build()? {
         keys.extend_from_slice(batch?.column(0).as_primitive::<UInt64Type>().values());

@@ -1,9 +1,11 @@
 //! The catalog: events and rollups in Parquet, one control database that says what counts.
 
 pub mod checkpoint;
+pub mod checksum;
 pub mod commit;
 pub mod control;
 pub mod delta;
+pub mod fsck;
 pub mod keep;
 pub mod keys;
 pub mod layout;
@@ -11,6 +13,7 @@ pub mod locks;
 pub mod merge;
 mod moves;
 pub mod recover;
+mod repair;
 pub mod rollup;
 mod states;
 pub mod table;
@@ -92,6 +95,9 @@ pub enum Error {
         /// The entry.
         path: PathBuf,
     },
+    /// A repair while others use the catalog.
+    #[error("the catalog is in use; a repair needs it alone: close every other pmtop on it first")]
+    InUse,
     /// Another process took a file over.
     #[error("file {id} was taken over by another process")]
     LostClaim {

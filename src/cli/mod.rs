@@ -136,6 +136,15 @@ pub enum Command {
         #[command(flatten)]
         output: Output,
     },
+    /// Prove that the catalog is whole; exit code 1 with a line for everything that is not.
+    Fsck {
+        /// Put right what can be; needs the catalog alone.
+        #[arg(long)]
+        repair: bool,
+        /// How it is printed.
+        #[command(flatten)]
+        output: Output,
+    },
     /// The settings.
     Config {
         /// What to do with them.

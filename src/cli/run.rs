@@ -7,6 +7,7 @@ use clap::CommandFactory as _;
 
 use super::{BucketName, Cli, Command, ConfigAction, FilesAction, Output, ReportName, engine, ingest, usage};
 use crate::catalog::Catalog;
+use crate::catalog::fsck::fsck;
 use crate::config::Config;
 use crate::export;
 use crate::ingest::derive;
@@ -49,6 +50,13 @@ pub fn run(config: &Config, command: Command) -> anyhow::Result<u8> {
                 eprintln!("pmtop: the first {} rows; raise `query.max_rows` for more", table.rows.len());
             }
             emit(&output, &table)
+        }
+        Command::Fsck { repair, output } => {
+            let findings = fsck(&config.catalog, repair)?;
+            emit(&output, &report::findings(&findings))?;
+            let open = findings.iter().filter(|finding| !finding.repaired).count();
+            eprintln!("pmtop: {} found, {} repaired", findings.len(), findings.len() - open);
+            Ok(u8::from(open > 0))
         }
         Command::Config { action: ConfigAction::Check } => {
             derive::Rules::new(config)?;

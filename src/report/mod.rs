@@ -14,6 +14,7 @@ use hashbrown::HashMap;
 
 use crate::catalog::Snapshot;
 use crate::catalog::control::FileRow;
+use crate::catalog::fsck::Finding;
 use crate::event::Micros;
 use crate::query::cells::GroupKey;
 use crate::query::field::Field;
@@ -447,6 +448,17 @@ pub fn files(files: &[FileRow]) -> Table {
             time(file.max_time),
             Value::text(&file.error),
         ]);
+    }
+    table
+}
+
+/// What `fsck` found, one row each.
+pub fn findings(findings: &[Finding]) -> Table {
+    let heads = ["path", "problem", "meaning", "repair"].map(|name| (name, Unit::Text));
+    let mut table = Table::with_heads(heads.into_iter().chain([("repaired", Unit::Flag)]));
+    for finding in findings {
+        let words = [finding.path.as_str(), &finding.problem, finding.meaning, finding.repair];
+        table.rows.push(words.iter().map(Value::text).chain([Value::Flag(finding.repaired)]).collect());
     }
     table
 }

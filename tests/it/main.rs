@@ -15,6 +15,7 @@ mod architecture;
 mod beside;
 mod documents;
 mod formats;
+mod fsck;
 mod ingest;
 mod journeys;
 mod live;
