@@ -18,6 +18,7 @@ mod formats;
 mod ingest;
 mod journeys;
 mod live;
+mod mutants;
 mod screens;
 mod support;
 mod upkeep;
