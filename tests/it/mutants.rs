@@ -16,7 +16,7 @@ use pmtop::ingest::Error;
 use pmtop::ingest::derive::Rules;
 use pmtop::ingest::header::Names;
 use pmtop::ingest::open::Member;
-use pmtop::ingest::stage::{Context, stage};
+use pmtop::ingest::stage::{Context, Place, stage};
 
 use crate::support::Desk;
 
@@ -84,6 +84,7 @@ impl Bench {
                 staging: &staging,
                 file_id: 1,
                 known_lengths: &[],
+                first: Place::default(),
                 stop: &AtomicBool::new(false),
             };
             match stage(context, member, roles, &mut |_, _| {}) {
@@ -237,6 +238,9 @@ fn cells(line: &[u8]) -> Vec<(usize, usize)> {
 
 /// Damages one row; `None` where this damage would not show.
 fn damaged(dice: &mut Dice, row: &[u8]) -> Option<Vec<u8>> {
+    if row.first() == Some(&0) {
+        return None;
+    }
     let places = cells(row);
     let mut out = row.to_vec();
     let any = places[dice.roll(places.len())];
@@ -296,7 +300,7 @@ fn mutant(dice: &mut Dice, good: &Good) -> (Lines, bool, Vec<&'static str>) {
             }
             4 => {
                 let junk: &[&[u8]] =
-                    &[b"garbage", b"-----", b"x,y,z", b"\"", b"\"open,and,not,closed", b"<html>", b"zz,1,\"2\",3"];
+                    &[b"garbage", b"-----", b"x,y,z", b"\"open,and,not,closed", b"<html>", b"zz,1,\"2\",3"];
                 lines.insert(at, (junk[dice.roll(junk.len())].to_vec(), Fate::Bad));
                 told.push("junk line");
             }
