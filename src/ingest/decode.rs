@@ -271,10 +271,13 @@ impl<'a> Decoder<'a> {
             || (count == width + 1 && row.text(count - 1).is_empty());
         if fits {
             let plan = std::mem::take(&mut self.plan);
-            let outcome = self.decode_with(&plan, row);
+            let outcome = if count == width { Ok(()) } else { plausible(&plan, row, width) };
+            let outcome = outcome.and_then(|()| self.decode_with(&plan, row));
             self.plan = plan;
             return outcome;
         }
+        // Rows of another layout under this header. What could as well be a row of the header that was
+        // cut is no such row.
         let first = row.text(0);
         let record_type = RecordType::of_cell(&first).ok_or_else(|| {
             format!("{count} cells where the header has {width}, and `{}` is no record type", short(&first))
@@ -286,7 +289,9 @@ impl<'a> Decoder<'a> {
             .entry((record_type, count, imprinted))
             .or_insert_with(|| Plan::of_layout(record_type, count, imprinted, names))
             .clone()
+            .filter(|_| whole && (count > width || plausible(&self.plan, row, width).is_err()))
             .ok_or_else(|| format!("{count} cells where the header has {width}"))?;
+        plausible(&plan, row, width)?;
         self.decode_with(&plan, row)
     }
 
@@ -686,6 +691,51 @@ fn push_json_string(out: &mut String, text: &str) {
     } else {
         out.push_str(&serde_json::Value::String(text.to_owned()).to_string());
     }
+}
+
+/// Whether cells are of the kinds that their columns hold. Asked where a row has more or fewer cells
+/// than the header: it may lack its last cell, or a cell in its middle.
+fn plausible(plan: &Plan, row: &Row<'_>, width: usize) -> Result<(), String> {
+    for (column, fits) in KINDS {
+        let Some(index) = column_index(column) else { continue };
+        for cell in &plan.sources[index] {
+            let text = row.text(*cell);
+            if !text.is_empty() && !fits(&text) {
+                let count = row.cells.len();
+                return Err(format!(
+                    "{count} cells where the header has {width}, and `{}` does not fit its column; a cell is missing or too many",
+                    short(&text)
+                ));
+            }
+        }
+    }
+    let delivery = row.at(plan.dlv_type);
+    if delivery.is_empty() || delivery.bytes().all(|byte| byte.is_ascii_alphabetic() || byte == b'-') {
+        return Ok(());
+    }
+    Err(format!("{} cells where the header has {width}, and `{}` is no `dlvType`", row.cells.len(), short(&delivery)))
+}
+
+/// A column, and what its cells look like.
+type Looks = (&'static str, fn(&str) -> bool);
+
+/// What some columns hold.
+const KINDS: &[Looks] = &[
+    ("event_time", |text| time::parse(text).is_some()),
+    ("queued_time", |text| time::parse(text).is_some()),
+    ("smtp_status", |text| text.trim_start().starts_with(|letter: char| letter.is_ascii_digit())),
+    ("dsn_action", |text| text.bytes().all(|byte| byte.is_ascii_alphabetic())),
+    ("sender", |text| text.contains('@') || text.starts_with('<')),
+    ("recipient", |text| text.contains('@') || text.starts_with('<')),
+    ("source_ip", is_address),
+    ("destination_ip", is_address),
+    ("size_bytes", |text| text.trim().bytes().all(|byte| byte.is_ascii_digit())),
+    ("queue", |text| text.contains('/') || text.starts_with('{')),
+];
+
+/// Whether a cell is an IP address, perhaps in brackets.
+fn is_address(text: &str) -> bool {
+    text.trim().trim_matches(['[', ']', '(', ')']).parse::<std::net::IpAddr>().is_ok()
 }
 
 /// The beginning of a cell, for messages.

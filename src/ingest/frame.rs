@@ -193,7 +193,9 @@ impl<R: Read> Framer<R> {
         if memchr::memchr(b'"', line).is_none() {
             return Ok(Frame::Record(self.take(end, 1, true)));
         }
-        match scan_quotes(line, self.delimiter).state {
+        let scan = scan_quotes(line, self.delimiter);
+        match scan.state {
+            State::Closed if scan.swallowed => Ok(Frame::Unterminated(self.take(end, 1, true))),
             State::Closed => Ok(Frame::Record(self.take(end, 1, true))),
             State::Open => self.quoted(end),
         }
@@ -237,7 +239,8 @@ impl<R: Read> Framer<R> {
         if left > self.max_record {
             return self.too_long();
         }
-        let open = scan_quotes(&self.buf[self.pos..self.filled], self.delimiter).state == State::Open;
+        let scan = scan_quotes(&self.buf[self.pos..self.filled], self.delimiter);
+        let open = scan.state == State::Open || scan.swallowed;
         let span = self.take(left, 1, false);
         Ok(if open { Frame::Unterminated(span) } else { Frame::Record(span) })
     }
@@ -365,16 +368,19 @@ struct Scan {
     state: State,
     /// Text stands behind a closing quote.
     malformed: bool,
+    /// … and that quote is rather the first one of another cell, so that an open quote ran over it.
+    swallowed: bool,
     cells: usize,
 }
 
 /// Follows the quotes of a record (RFC 4180): a quote opens a cell only as its first byte.
 fn scan_quotes(record: &[u8], delimiter: u8) -> Scan {
-    let mut scan = Scan { state: State::Closed, malformed: false, cells: 1 };
+    let mut scan = Scan { state: State::Closed, malformed: false, swallowed: false, cells: 1 };
     let mut at = 0;
     loop {
         if record.get(at) == Some(&b'"') {
             at += 1;
+            let begin = at;
             loop {
                 match memchr::memchr(b'"', &record[at..]) {
                     None => {
@@ -390,6 +396,8 @@ fn scan_quotes(record: &[u8], delimiter: u8) -> Scan {
             }
             if !matches!(record.get(at), None | Some(b'\r')) && record[at] != delimiter {
                 scan.malformed = true;
+                let inside = &record[begin..at - 1];
+                scan.swallowed |= inside.iter().rfind(|byte| **byte != b'"') == Some(&delimiter);
             }
         }
         match memchr::memchr(delimiter, &record[at..]) {

@@ -162,7 +162,7 @@ fn read_rows<R: std::io::Read>(
             Frame::Record(span) => {
                 let record = without_hole(framer.bytes(&span));
                 let delimiter = decoder.delimiter();
-                if record.iter().all(|byte| matches!(byte, b' ' | b'\t' | 0) || *byte == delimiter)
+                if record.iter().all(|byte| matches!(byte, b' ' | b'\t' | b'\r' | 0) || *byte == delimiter)
                     || (!header.is_empty() && record == header)
                 {
                     continue;
@@ -316,7 +316,9 @@ fn prologue(beginning: &[u8]) -> Result<usize> {
         );
     }
     let nuls = beginning.iter().take_while(|byte| **byte == 0).count();
-    let sample = &beginning[nuls..beginning.len().min(nuls + 4096)];
+    // The first line decides: holes further down are no reason to doubt the rest.
+    let sample = beginning[nuls..].split(|byte| *byte == b'\n').next().unwrap_or_default();
+    let sample = &sample[..sample.len().min(4096)];
     let binary = sample.iter().filter(|byte| **byte < 0x20 && !matches!(byte, b'\n' | b'\r' | b'\t' | 0x1b)).count();
     if binary * 10 > sample.len() {
         return refuse("it is binary", "old PowerMTA releases wrote binary accounting; use CSV");

@@ -19,6 +19,7 @@ mod fsck;
 mod ingest;
 mod journeys;
 mod live;
+mod mutants;
 mod screens;
 mod support;
 mod upkeep;
