@@ -210,7 +210,7 @@ mod tests {
         let mut slot = Slot::default();
         let question = Question::new(Report::Totals, Scope::default());
         slot.ask(ticket(1), question.clone(), 1);
-        let failure = Failure { what: String::new(), why: String::new(), hint: String::new() };
+        let failure = Failure { what: String::new(), why: String::new(), hint: String::new(), ..Failure::default() };
         assert_eq!(slot.answer(ticket(1), Err(failure)), Arrival::Shown);
         assert!(!slot.wants(&question, 1));
         assert!(slot.wants(&question, 2));

@@ -751,6 +751,11 @@ impl Control {
         Ok(text.and_then(|text| text.parse().ok()))
     }
 
+    /// What is wrong with a file of the catalog, if it is not what was written.
+    pub fn fault(&self, root: &Path, path: &str) -> Result<Option<String>> {
+        checksum::fault(&self.db, root, path)
+    }
+
     /// Writes what the logs for other readers do not have yet.
     pub fn publish(&self) -> Result<()> {
         delta::publish(&self.root, &self.db)

@@ -19,6 +19,7 @@ mod states;
 pub mod table;
 pub mod write;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -159,6 +160,8 @@ pub struct Catalog {
     layout: Layout,
     control: Mutex<Control>,
     cached: Mutex<Option<(i64, Arc<Snapshot>)>>,
+    /// Segments that were found damaged, and what is wrong with them; no snapshot holds them.
+    damaged: Mutex<BTreeMap<String, String>>,
 }
 
 impl Catalog {
@@ -172,7 +175,7 @@ impl Catalog {
         let control = Control::open(&layout.control())?;
         // A full disk must not keep readers out; what is left undone now is done by a later start.
         recover::recover(&layout, &control).ok();
-        Ok(Arc::new(Self { layout, control: Mutex::new(control), cached: Mutex::new(None) }))
+        Ok(Arc::new(Self { layout, control: Mutex::new(control), cached: Mutex::default(), damaged: Mutex::default() }))
     }
 
     /// Where things are on disk.
@@ -198,13 +201,38 @@ impl Catalog {
             {
                 return Ok((generation, Arc::clone(snapshot)));
             }
-            let (generation, segments, rollups) = control.live()?;
+            let (generation, mut segments, rollups) = control.live()?;
+            let damaged = self.damaged.lock().unwrap_or_else(PoisonError::into_inner);
+            segments.retain(|segment| !damaged.contains_key(&segment.path));
             let pin = Pin::new(&self.layout, generation).map(Arc::new);
             let snapshot = Snapshot { generation, segments, rollups, root, _pin: pin };
             Ok((i64::try_from(generation).unwrap_or(i64::MAX), Arc::new(snapshot)))
         })?;
         *cached = Some(fresh.clone());
         Ok(fresh.1)
+    }
+
+    /// Reads all visible segments and compares them with what was written; how many are found damaged that
+    /// were not known to be. They are in no snapshot from now on.
+    pub fn look_for_damage(&self) -> Result<usize> {
+        let snapshot = self.snapshot()?;
+        let root = self.layout.root();
+        let mut found = BTreeMap::new();
+        for segment in &snapshot.segments {
+            if let Some(why) = self.control(|control| control.fault(root, &segment.path))? {
+                found.insert(segment.path.clone(), why);
+            }
+        }
+        let count = found.len();
+        self.damaged.lock().unwrap_or_else(PoisonError::into_inner).extend(found);
+        *self.cached.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        Ok(count)
+    }
+
+    /// The segments that were found damaged, with what is wrong with them.
+    pub fn damaged(&self) -> Vec<(String, String)> {
+        let damaged = self.damaged.lock().unwrap_or_else(PoisonError::into_inner);
+        damaged.iter().map(|(path, why)| (path.clone(), why.clone())).collect()
     }
 
     /// The newest event that is not over a day after its file came in (SPEC §4: such clocks are wrong).

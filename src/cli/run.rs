@@ -41,11 +41,13 @@ pub fn run(config: &Config, command: Command) -> anyhow::Result<u8> {
             let engine = engine(config)?;
             let mut out = std::io::BufWriter::new(std::io::stdout());
             let written = engine.block_on(export::write(&engine, &question, output.format(), output.raw, &mut out));
+            warn_of_damage(&engine);
             finish(written.map_err(|failure| anyhow::anyhow!("{failure}")), &mut out)
         }
         Command::Sql { statement, output } => {
             let engine = engine(config)?;
             let table = engine.block_on(engine.sql(&statement)).map_err(|failure| anyhow::anyhow!("{failure}"))?;
+            warn_of_damage(&engine);
             if table.more {
                 eprintln!("pmtop: the first {} rows; raise `query.max_rows` for more", table.rows.len());
             }
@@ -76,6 +78,13 @@ pub fn run(config: &Config, command: Command) -> anyhow::Result<u8> {
             Ok(0)
         }
         Command::Demo { .. } | Command::Watch => bail!("internal error: this command is run elsewhere"),
+    }
+}
+
+/// Says on stderr what is missing from an answer.
+fn warn_of_damage(engine: &crate::query::Engine) {
+    if let Some(damage) = engine.damage() {
+        eprintln!("pmtop: {}", crate::text::display(&damage.to_string()));
     }
 }
 
@@ -133,6 +142,7 @@ fn check_sort(question: &Question) -> anyhow::Result<()> {
 fn print_report(config: &Config, question: &Question, output: &Output) -> anyhow::Result<u8> {
     let engine = engine(config)?;
     let answer = engine.block_on(report::answer(&engine, question)).map_err(|failure| anyhow::anyhow!("{failure}"))?;
+    warn_of_damage(&engine);
     if let Some(sort) = &question.page.sort
         && answer.table.column(&sort.column).is_none()
     {

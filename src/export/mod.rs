@@ -30,7 +30,12 @@ pub async fn write(
 
 #[expect(clippy::needless_pass_by_value, reason = "used as a function in map_err")]
 fn not_written(error: io::Error) -> Failure {
-    Failure { what: "the answer was not written".to_owned(), why: error.to_string(), hint: String::new() }
+    Failure {
+        what: "the answer was not written".to_owned(),
+        why: error.to_string(),
+        hint: String::new(),
+        ..Failure::default()
+    }
 }
 
 async fn events(
@@ -110,6 +115,7 @@ pub async fn save(
         what: format!("{} was not written", path.display()),
         why: error.to_string(),
         hint: "choose another folder by starting pmtop there".to_owned(),
+        ..Failure::default()
     };
     let mut file = tempfile::NamedTempFile::new_in(&folder).map_err(failed)?;
     {

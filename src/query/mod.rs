@@ -62,8 +62,12 @@ impl<T> Drop for Wanted<T> {
 impl Engine {
     /// An engine with threads of its own, so that no question can hold up the screen.
     pub fn new(catalog: Arc<Catalog>, config: &Config, providers: Providers) -> Result<Arc<Self>, Failure> {
-        let failed =
-            |why: String| Failure { what: "the query engine cannot start".to_owned(), why, hint: String::new() };
+        let failed = |why: String| Failure {
+            what: "the query engine cannot start".to_owned(),
+            why,
+            hint: String::new(),
+            ..Failure::default()
+        };
         let workers = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(std::thread::available_parallelism().map_or(2, std::num::NonZero::get))
             .thread_name("query")
@@ -108,6 +112,7 @@ impl Engine {
                     what: "the question was not answered".to_owned(),
                     why: if error.is_cancelled() { "it was cancelled".to_owned() } else { error.to_string() },
                     hint: String::new(),
+                    ..Failure::default()
                 })
             })
         })
@@ -133,6 +138,25 @@ impl Engine {
         let newest = self.catalog.newest(snapshot).map_err(Failure::from_catalog)?;
         let clock = crate::catalog::clock();
         Ok(newest.map(|newest| if (clock - FRESH..=clock).contains(&newest) { clock } else { newest }))
+    }
+
+    /// After a failure: looks whether segments are damaged. True if some are that were not known of; they
+    /// are left out from now on, and the question is worth asking again.
+    pub fn sets_damage_apart(&self, failure: &Failure) -> bool {
+        failure.unreadable && self.catalog.look_for_damage().is_ok_and(|found| found > 0)
+    }
+
+    /// What is left out of all answers because it cannot be read; for people. Empty where all is well.
+    pub fn damage(&self) -> Option<Failure> {
+        let damaged = self.catalog.damaged();
+        let (first, why) = damaged.first()?;
+        let rest = if damaged.len() > 1 { format!(", and {} more files", damaged.len() - 1) } else { String::new() };
+        Some(Failure {
+            what: "some events are left out".to_owned(),
+            why: format!("{first}: {why}{rest}"),
+            hint: "`pmtop fsck --repair` takes their log files in again".to_owned(),
+            unreadable: true,
+        })
     }
 
     /// Whether a provider sends complaint reports.
@@ -256,7 +280,9 @@ impl Failure {
         Self {
             what: "the catalog cannot be read".to_owned(),
             why: error.to_string(),
-            hint: "check the disk, and who may read the catalog's folder".to_owned(),
+            hint: "check the disk, and who may read the catalog's folder; `pmtop fsck` tells what is damaged"
+                .to_owned(),
+            unreadable: true,
         }
     }
 
@@ -270,6 +296,20 @@ impl Failure {
             DataFusionError::SchemaError(..) => "`pmtop sql 'describe events'` lists the columns",
             _ => "",
         };
-        Self { what: "the question was not answered".to_owned(), why: root.strip_backtrace(), hint: hint.to_owned() }
+        let unreadable = matches!(
+            root,
+            DataFusionError::ParquetError(_)
+                | DataFusionError::ObjectStore(_)
+                | DataFusionError::IoError(_)
+                | DataFusionError::ArrowError(..)
+                | DataFusionError::External(_)
+        );
+        let hint = if unreadable && hint.is_empty() { "`pmtop fsck` tells what is damaged" } else { hint };
+        Self {
+            what: "the question was not answered".to_owned(),
+            why: root.strip_backtrace(),
+            hint: hint.to_owned(),
+            unreadable,
+        }
     }
 }

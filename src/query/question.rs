@@ -121,7 +121,7 @@ pub struct Answer {
 }
 
 /// An error made presentable: what failed, why, and what to do.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Failure {
     /// What was not done.
     pub what: String,
@@ -129,6 +129,8 @@ pub struct Failure {
     pub why: String,
     /// What to do about it; may be empty.
     pub hint: String,
+    /// A file of the catalog could not be read.
+    pub unreadable: bool,
 }
 
 impl std::fmt::Display for Failure {

@@ -23,11 +23,18 @@ impl Engine {
     /// Runs one read-only statement.
     pub async fn sql(&self, statement: &str) -> Result<Table, Failure> {
         let limit = Duration::from_secs(self.limits.timeout_seconds);
-        tokio::time::timeout(limit, self.statement(statement)).await.unwrap_or_else(|_| {
+        let run = async {
+            match self.statement(statement).await {
+                Err(failure) if self.sets_damage_apart(&failure) => self.statement(statement).await,
+                answer => answer,
+            }
+        };
+        tokio::time::timeout(limit, run).await.unwrap_or_else(|_| {
             Err(Failure {
                 what: "the statement was given up".to_owned(),
                 why: format!("it ran for more than {} s", limit.as_secs()),
                 hint: "narrow it by date, or raise `query.timeout_seconds`".to_owned(),
+                ..Failure::default()
             })
         })
     }

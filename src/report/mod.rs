@@ -38,6 +38,13 @@ pub fn ask(engine: &Arc<Engine>, question: Question) -> futures::future::BoxFutu
 
 /// Answers a question.
 pub async fn answer(engine: &Engine, question: &Question) -> Result<Answer, Failure> {
+    match answer_once(engine, question).await {
+        Err(failure) if engine.sets_damage_apart(&failure) => answer_once(engine, question).await,
+        answer => answer,
+    }
+}
+
+async fn answer_once(engine: &Engine, question: &Question) -> Result<Answer, Failure> {
     let began = Instant::now();
     let snapshot = engine.snapshot()?;
     let now = engine.now(&snapshot)?;
@@ -199,6 +206,7 @@ impl Asked<'_> {
                     what: "the report was not made".to_owned(),
                     why: format!("it has {} rows, more than {MOST_ROWS}", rows.len()),
                     hint: "add --limit, or narrow the scope".to_owned(),
+                    ..Failure::default()
                 });
             }
             return Ok((rows, false));

@@ -66,6 +66,7 @@ impl Asks {
                     what: "the question was not answered".to_owned(),
                     why: "it ran into a defect of pmtop".to_owned(),
                     hint: "the message is printed when pmtop ends; please report it".to_owned(),
+                    ..Failure::default()
                 };
                 answers.send(Input::Answered(ticket, Err(failure))).ok();
             }

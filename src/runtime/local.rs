@@ -208,6 +208,7 @@ impl Lookout {
         let mut watching: Option<Inbox> = None;
         let mut generation = None;
         let mut since_try = Duration::ZERO;
+        let mut damage = None;
         while !self.stop.load(Ordering::Relaxed) {
             if owned.is_none() && since_try >= TRY_OWNING {
                 since_try = Duration::ZERO;
@@ -229,6 +230,11 @@ impl Lookout {
                 generation = Some(snapshot.generation);
                 let now = self.engine.now(&snapshot).ok().flatten();
                 tell(Input::Catalog { generation: snapshot.generation, now });
+            }
+            let found = self.engine.damage();
+            if found != damage {
+                damage.clone_from(&found);
+                found.into_iter().for_each(|failure| tell(Input::Notice(failure)));
             }
             std::thread::sleep(LOOK);
             since_try += LOOK;

@@ -232,3 +232,25 @@ fn what_is_not_yet_in_the_log_comes_with_the_next_start() {
     drop(Catalog::open(closed.root()).unwrap());
     assert_eq!(closed.files("events/_delta_log"), before);
 }
+
+#[test]
+fn a_damaged_segment_is_named_and_all_else_is_served() {
+    let desk = crate::support::Desk::new();
+    for day in [20, 21, 22] {
+        let rows: String =
+            (0..50).map(|row| format!("d,2026-11-{day} 10:00:00+0000,s@x.example,u{row}@y.example\n")).collect();
+        desk.ingest(&format!("acct-{day}.csv"), format!("type,timeLogged,orig,rcpt\n{rows}"));
+    }
+    let snapshot = desk.catalog().snapshot().unwrap();
+    let path = snapshot.root.join(&snapshot.segments[1].path);
+    let mut bytes = std::fs::read(&path).unwrap();
+    let middle = bytes.len() / 2;
+    for byte in &mut bytes[4..middle] {
+        *byte ^= 0x55;
+    }
+    std::fs::write(&path, bytes).unwrap();
+    assert_eq!(desk.count("select count(distinct recipient) + 50 * count(distinct date) from events"), 150);
+    let said = desk.engine.damage().unwrap().to_string();
+    assert!(said.contains(&snapshot.segments[1].path) && said.contains("fsck --repair"), "{said}");
+    assert_eq!(desk.totals(&["recipient=u7@y.example"])["delivered"], 2);
+}

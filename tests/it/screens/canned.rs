@@ -51,6 +51,7 @@ pub fn failure() -> Failure {
         what: "the question was not answered".to_owned(),
         why: "it needs more than 512 MB of memory".to_owned(),
         hint: "narrow the time range, or raise `query.memory`".to_owned(),
+        ..Failure::default()
     }
 }
 
