@@ -10,10 +10,13 @@ pub mod layout;
 pub mod locks;
 pub mod merge;
 mod moves;
+mod pages;
 pub mod recover;
 pub mod rollup;
 mod states;
 pub mod table;
+mod texts;
+mod words;
 pub mod write;
 
 use std::path::{Path, PathBuf};

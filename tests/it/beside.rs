@@ -34,7 +34,8 @@ fn two_processes_take_in_the_same_files_and_a_third_never_sees_half_a_file() {
     let truth = demo::generate(&inbox, &options, None, &mut |_| {}).unwrap();
     let truth = serde_json::to_value(truth).unwrap();
     let inbox_name = inbox.to_str().unwrap();
-    let start = || pmtop(&catalog).args(["ingest", inbox_name]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let start =
+        || pmtop(&catalog).args(["ingest", inbox_name]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut writers = [start(), start()];
     // Each file's rows are visible all together: what is counted is a sum of whole files.
     while writers.iter_mut().any(|writer| writer.try_wait().unwrap().is_none()) {

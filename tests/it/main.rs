@@ -17,6 +17,7 @@ mod documents;
 mod formats;
 mod ingest;
 mod journeys;
+mod large;
 mod live;
 mod screens;
 mod support;
