@@ -78,10 +78,18 @@ pub struct Staging {
 impl Staging {
     /// A fresh folder below `staging/`.
     pub fn create(layout: &Layout) -> Result<Self> {
-        let folder = layout.staging().join(unique());
-        layout::make_dir(&folder)?;
-        let lock = Lock::wait(&folder.join("lock"))?;
-        Ok(Self { folder, _lock: lock })
+        loop {
+            let folder = layout.staging().join(unique());
+            layout::make_dir(&folder)?;
+            let path = folder.join("lock");
+            match Lock::wait(&path) {
+                Ok(lock) if path.exists() => return Ok(Self { folder, _lock: lock }),
+                // A process that starts took the folder, not yet locked, for one of a dead process.
+                Ok(_) => {}
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
     }
 
     /// The folder.

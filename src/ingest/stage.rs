@@ -169,10 +169,14 @@ pub(super) fn next_record<R: std::io::Read>(framer: &mut Framer<R>, clock: &Cloc
             Frame::Record(span) => {
                 let record = without_hole(framer.bytes(&span));
                 let blank = |byte: &u8| matches!(byte, b' ' | b'\t' | 0) || *byte == framer.delimiter();
-                if record.iter().all(blank) || (!clock.header.is_empty() && record == clock.header) {
+                if record.iter().all(blank) {
                     continue;
                 }
-                if begins_like_header(record) { Next::Header(span) } else { Next::Record(span) }
+                if begins_like_header(record) || (!clock.header.is_empty() && record == clock.header) {
+                    Next::Header(span)
+                } else {
+                    Next::Record(span)
+                }
             }
             Frame::Unterminated(span) => Next::Refused(span, "a quote is opened and not closed".to_owned()),
             Frame::TooLong(span) => {
