@@ -60,7 +60,7 @@ pub fn core_key_hash(kind: Kind, time: Option<Micros>, who: &str) -> u64 {
         return 0;
     }
     let seed = time.wrapping_mul(16).wrapping_add(kind as i64).cast_unsigned();
-    let hash = if who.is_ascii() && !who.bytes().any(|byte| byte.is_ascii_uppercase()) {
+    let hash = if who.bytes().fold(true, |plain, byte| plain & byte.is_ascii() & !byte.is_ascii_uppercase()) {
         xxhash_rust::xxh3::xxh3_64_with_seed(who.as_bytes(), seed)
     } else {
         xxhash_rust::xxh3::xxh3_64_with_seed(who.to_lowercase().as_bytes(), seed)

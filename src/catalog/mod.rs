@@ -12,11 +12,14 @@ pub mod layout;
 pub mod locks;
 pub mod merge;
 mod moves;
+mod pages;
 pub mod recover;
 mod repair;
 pub mod rollup;
 mod states;
 pub mod table;
+mod texts;
+mod words;
 pub mod write;
 
 use std::collections::BTreeMap;

@@ -6,11 +6,12 @@
 //! one dimension, filtered and grouped by itself or by time. Everything else goes to raw Parquet.
 
 use std::fs::File;
+use std::hash::{Hash, Hasher};
 use std::path::Path;
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, Int32Array, Int64Array, RecordBatch, StringArray, StringBuilder,
+    Array, ArrayRef, AsArray, BooleanArray, DictionaryArray, Int32Array, Int64Array, RecordBatch, StringArray,
     TimestampMicrosecondArray, UInt32Array,
 };
 use arrow::compute::cast;
@@ -61,7 +62,7 @@ pub fn log_gamma() -> f64 {
 }
 
 /// Events that are alike; the order of the fields is the order of the cells in a file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct CountKey {
     date: Option<i32>,
     bucket: Option<Micros>,
@@ -70,8 +71,17 @@ struct CountKey {
     shadow: Shadow,
 }
 
+/// One word instead of five: a key is hashed for every row.
+impl Hash for CountKey {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let time = self.bucket.unwrap_or_default() / COUNT_BUCKET + i64::from(self.date.unwrap_or_default());
+        state.write_u64(u64::from(self.combo) << 32 | u64::from(self.outcome));
+        state.write_u64(time.cast_unsigned() << 32 | u64::from(self.shadow));
+    }
+}
+
 /// A cell of a histogram.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct LatencyKey {
     date: Option<i32>,
     dimension: u8,
@@ -81,6 +91,15 @@ struct LatencyKey {
     role: u32,
     shadow: Shadow,
     bucket: i32,
+}
+
+impl Hash for LatencyKey {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let what = u64::from(self.dimension) << 33 | u64::from(self.attempt) << 32 | u64::from(self.value);
+        state.write_u64(what);
+        state.write_u64((self.hour / LATENCY_BUCKET).cast_unsigned() << 32 | u64::from(self.bucket.cast_unsigned()));
+        state.write_u64(u64::from(self.role) << 32 | u64::from(self.shadow));
+    }
 }
 
 /// The names of the two latency measures (SPEC §4).
@@ -101,6 +120,20 @@ pub struct Builder {
     outcomes: Tuples<9>,
     counts: HashMap<CountKey, i64>,
     latency: HashMap<LatencyKey, LatencyCell>,
+    /// Latencies by combination (in place of a value), not yet in the histograms of the dimensions: rows
+    /// that are alike in all dimensions go there together.
+    alike: HashMap<LatencyKey, LatencyCell>,
+}
+
+/// Cells of `alike` that are held at most.
+const ALIKE: usize = 1 << 15;
+
+impl LatencyCell {
+    fn add(&mut self, more: Self) {
+        self.n += more.n;
+        self.sum += more.sum;
+        self.max = self.max.max(more.max);
+    }
 }
 
 /// Words → dense ids; 0 is "no value".
@@ -195,6 +228,38 @@ impl Ids {
 }
 
 impl Builder {
+    /// Adds what another builder holds.
+    pub fn join(&mut self, mut other: Self) {
+        self.spread();
+        other.spread();
+        if self.counts.is_empty() {
+            *self = other;
+            return;
+        }
+        let words: Vec<u32> = other.words.words.iter().map(|word| self.words.id(word)).collect();
+        let word = |id: u32| words[id as usize];
+        let combos: Vec<u32> = other.combos.tuples.iter().map(|combo| self.combos.id(combo.map(word))).collect();
+        let outcomes: Vec<u32> = other
+            .outcomes
+            .tuples
+            .iter()
+            .map(|outcome| {
+                // The last two are numbers, not words.
+                let mut mapped = *outcome;
+                mapped[..OUTCOMES.len()].iter_mut().for_each(|id| *id = word(*id));
+                self.outcomes.id(mapped)
+            })
+            .collect();
+        for (key, n) in other.counts {
+            let (combo, outcome) = (combos[key.combo as usize], outcomes[key.outcome as usize]);
+            *self.counts.entry(CountKey { combo, outcome, ..key }).or_insert(0) += n;
+        }
+        for (key, more) in other.latency {
+            let key = LatencyKey { value: word(key.value), role: word(key.role), ..key };
+            self.latency.entry(key).or_default().add(more);
+        }
+    }
+
     /// Adds rows (`sign` 1) or takes them back (`sign` -1). `shadow`: where they are copies.
     pub fn add(&mut self, batch: &RecordBatch, shadow: Shadow, sign: i64) -> Result<()> {
         let column = |name: &str| batch.column(column_index(name).unwrap_or_default());
@@ -209,8 +274,6 @@ impl Builder {
         let latencies = column("delivery_latency_ms").as_primitive::<Int64Type>();
         let is_rb = column("is_rb").as_boolean();
         let (delivered, deferred) = (self.words.id(Kind::Delivered.as_str()), self.words.id(Kind::Deferred.as_str()));
-        let latency_columns: Vec<Option<usize>> =
-            LATENCY_DIMENSIONS.iter().map(|name| DIMENSIONS.iter().position(|dimension| dimension == name)).collect();
 
         for row in 0..batch.num_rows() {
             let mut combo = [0; 8];
@@ -239,47 +302,69 @@ impl Builder {
             let hour = time.div_euclid(LATENCY_BUCKET) * LATENCY_BUCKET;
             let ms = latencies.value(row);
             let bucket = latency_bucket(ms);
-            for (dimension, source) in (0u8..).zip(&latency_columns) {
-                let value = source.map_or(0, |source| combo[source]);
-                let attempt = kind == deferred;
-                let key = LatencyKey { date, dimension, value, hour, attempt, role: outcome[0], shadow, bucket };
-                let cell = self.latency.entry(key).or_default();
-                cell.n += sign;
-                cell.sum += sign * ms;
-                cell.max = cell.max.max(ms);
-            }
+            let attempt = kind == deferred;
+            let role = outcome[0];
+            let key = LatencyKey { date, dimension: 0, value: combo_id, hour, attempt, role, shadow, bucket };
+            self.alike.entry(key).or_default().add(LatencyCell { n: sign, sum: sign * ms, max: ms });
+        }
+        if self.alike.len() >= ALIKE {
+            self.spread();
         }
         Ok(())
     }
 
     /// Forgets the cells of days before one.
     pub fn forget_before(&mut self, day: i32) {
+        self.spread();
         self.counts.retain(|key, _| key.date.is_none_or(|date| date >= day));
         self.latency.retain(|key, _| key.date.is_none_or(|date| date >= day));
     }
 
+    /// Adds the latencies of combinations to the histograms of their dimensions.
+    fn spread(&mut self) {
+        let sources = LATENCY_DIMENSIONS.map(|name| DIMENSIONS.iter().position(|dimension| *dimension == name));
+        for (key, cell) in self.alike.drain() {
+            let combo = self.combos.tuples[key.value as usize];
+            for (dimension, source) in (0u8..).zip(sources) {
+                let value = source.map_or(0, |source| combo[source]);
+                self.latency.entry(LatencyKey { dimension, value, ..key }).or_default().add(cell);
+            }
+        }
+    }
+
     /// Writes the cells into `staging/`, a file for each day and kind; returns where each will be.
-    pub fn write(&self, staging: &Path, name: &str) -> Result<Vec<(std::path::PathBuf, RollupFile)>> {
-        let mut out = Vec::new();
+    pub fn write(&mut self, staging: &Path, name: &str) -> Result<Vec<(std::path::PathBuf, RollupFile)>> {
+        self.spread();
         let mut days: Vec<Option<i32>> = self.counts.keys().map(|key| key.date).collect();
         days.sort_unstable();
         days.dedup();
-        for (index, date) in days.into_iter().enumerate() {
-            for (kind, batch) in [("counts", self.counts_batch(date)?), ("latency", self.latency_batch(date)?)] {
+        let this = &*self;
+        let write_kind = |kind: &str| -> Result<Vec<_>> {
+            let mut out = Vec::new();
+            for (index, date) in days.iter().enumerate() {
+                let batch = if kind == "counts" { this.counts_batch(*date)? } else { this.latency_batch(*date)? };
                 if batch.num_rows() == 0 {
                     continue;
                 }
                 let path = staging.join(format!("{name}-{index}.{kind}.parquet"));
                 write::write_rollup(&path, &batch)?;
                 let rollup = RollupFile {
-                    path: format!("rollups/{}/{name}-{index}.{kind}.parquet", layout::date_folder(date)),
+                    path: format!("rollups/{}/{name}-{index}.{kind}.parquet", layout::date_folder(*date)),
                     kind: kind.to_owned(),
-                    date,
+                    date: *date,
                     rows: i64::try_from(batch.num_rows()).unwrap_or(i64::MAX),
                 };
                 out.push((path, rollup));
             }
-        }
+            Ok(out)
+        };
+        // A commit waits for these files: they are written, and made durable, side by side.
+        let (counts, latency) = std::thread::scope(|scope| {
+            let latency = scope.spawn(|| write_kind("latency"));
+            (write_kind("counts"), latency.join())
+        });
+        let mut out = counts?;
+        out.extend(latency.unwrap_or_else(|_| Err(std::io::Error::other("writing rollups stopped").into()))?);
         Ok(out)
     }
 
@@ -287,52 +372,74 @@ impl Builder {
         let mut rows: Vec<(&CountKey, i64)> =
             self.counts.iter().filter(|(key, n)| key.date == date && **n != 0).map(|(key, n)| (key, *n)).collect();
         rows.sort_unstable();
+        let words = self.all_words();
         let combo = |key: &CountKey, index: usize| self.combos.tuples[key.combo as usize][index];
         let outcome = |key: &CountKey, index: usize| self.outcomes.tuples[key.outcome as usize][index];
         let buckets: TimestampMicrosecondArray = rows.iter().map(|(key, _)| key.bucket).collect();
         let mut columns: Vec<ArrayRef> = vec![Arc::new(buckets.with_timezone("UTC"))];
         for dimension in 0..DIMENSIONS.len() {
-            columns.push(self.word_column(rows.iter().map(|(key, _)| combo(key, dimension))));
+            columns.push(self.word_column(&words, rows.iter().map(|(key, _)| combo(key, dimension)))?);
         }
         for word in 0..OUTCOMES.len() {
-            columns.push(self.word_column(rows.iter().map(|(key, _)| outcome(key, word))));
+            columns.push(self.word_column(&words, rows.iter().map(|(key, _)| outcome(key, word)))?);
         }
         columns.push(Arc::new(rows.iter().map(|(key, _)| i32::try_from(outcome(key, 7)).ok()).collect::<Int32Array>()));
         columns.push(Arc::new(rows.iter().map(|(key, _)| Some(outcome(key, 8) == 1)).collect::<BooleanArray>()));
         columns.push(Arc::new(rows.iter().map(|(key, _)| Some(key.shadow)).collect::<UInt32Array>()));
         columns.push(Arc::new(rows.iter().map(|(_, n)| Some(*n)).collect::<Int64Array>()));
-        Ok(RecordBatch::try_new(counts_schema(), columns)?)
+        Ok(RecordBatch::try_new(with_words(&counts_schema()), columns)?)
     }
 
     fn latency_batch(&self, date: Option<i32>) -> Result<RecordBatch> {
         let mut rows: Vec<(&LatencyKey, &LatencyCell)> =
             self.latency.iter().filter(|(key, cell)| key.date == date && (cell.n != 0 || cell.sum != 0)).collect();
         rows.sort_unstable_by_key(|(key, _)| **key);
+        let words = self.all_words();
         let hours: TimestampMicrosecondArray = rows.iter().map(|(key, _)| Some(key.hour)).collect();
         let dimensions = rows.iter().map(|(key, _)| LATENCY_DIMENSIONS[usize::from(key.dimension)]);
         let measures = rows.iter().map(|(key, _)| MEASURES[usize::from(key.attempt)]);
         let columns: Vec<ArrayRef> = vec![
             Arc::new(hours.with_timezone("UTC")),
-            Arc::new(StringArray::from_iter_values(dimensions)),
-            self.word_column(rows.iter().map(|(key, _)| key.value)),
-            Arc::new(StringArray::from_iter_values(measures)),
-            self.word_column(rows.iter().map(|(key, _)| key.role)),
+            few(dimensions),
+            self.word_column(&words, rows.iter().map(|(key, _)| key.value))?,
+            few(measures),
+            self.word_column(&words, rows.iter().map(|(key, _)| key.role))?,
             Arc::new(rows.iter().map(|(key, _)| Some(key.shadow)).collect::<UInt32Array>()),
             Arc::new(rows.iter().map(|(key, _)| Some(key.bucket)).collect::<Int32Array>()),
             Arc::new(rows.iter().map(|(_, cell)| Some(cell.n)).collect::<Int64Array>()),
             Arc::new(rows.iter().map(|(_, cell)| Some(cell.sum)).collect::<Int64Array>()),
             Arc::new(rows.iter().map(|(_, cell)| Some(cell.max)).collect::<Int64Array>()),
         ];
-        Ok(RecordBatch::try_new(latency_schema(), columns)?)
+        Ok(RecordBatch::try_new(with_words(&latency_schema()), columns)?)
     }
 
-    fn word_column(&self, ids: impl Iterator<Item = u32>) -> ArrayRef {
-        let mut builder = StringBuilder::new();
-        for id in ids {
-            builder.append_option((id != 0).then(|| &*self.words.words[id as usize]));
-        }
-        Arc::new(builder.finish())
+    fn word_column(&self, words: &ArrayRef, ids: impl Iterator<Item = u32>) -> Result<ArrayRef> {
+        let keys: Int32Array = ids.map(|id| if id == 0 { None } else { i32::try_from(id).ok() }).collect();
+        Ok(Arc::new(DictionaryArray::try_new(keys, Arc::clone(words))?))
     }
+
+    fn all_words(&self) -> ArrayRef {
+        Arc::new(StringArray::from_iter_values(&self.words.words))
+    }
+}
+
+/// A column of few words.
+fn few(words: impl Iterator<Item = &'static str>) -> ArrayRef {
+    Arc::new(words.collect::<DictionaryArray<Int32Type>>())
+}
+
+/// A schema whose words are dictionaries.
+fn with_words(schema: &Schema) -> SchemaRef {
+    let dictionary = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
+    let fields: Vec<Field> = schema
+        .fields()
+        .iter()
+        .map(|field| match field.data_type() {
+            DataType::Utf8 => Field::new(field.name(), dictionary.clone(), field.is_nullable()),
+            _ => field.as_ref().clone(),
+        })
+        .collect();
+    Arc::new(Schema::new(fields))
 }
 
 /// The columns of a `counts` file.
@@ -370,17 +477,7 @@ pub fn latency_schema() -> SchemaRef {
 pub fn read(path: &Path) -> Result<ParquetRecordBatchReader> {
     let file = File::open(path).map_err(|source| super::Error::Disk { path: path.to_owned(), source })?;
     let plain = ArrowReaderMetadata::load(&file, ArrowReaderOptions::new())?;
-    let dictionary = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
-    let fields: Vec<Field> = plain
-        .schema()
-        .fields()
-        .iter()
-        .map(|field| match field.data_type() {
-            DataType::Utf8 => Field::new(field.name(), dictionary.clone(), field.is_nullable()),
-            _ => field.as_ref().clone(),
-        })
-        .collect();
-    let options = ArrowReaderOptions::new().with_schema(Arc::new(Schema::new(fields)));
+    let options = ArrowReaderOptions::new().with_schema(with_words(plain.schema()));
     let metadata = ArrowReaderMetadata::try_new(Arc::clone(plain.metadata()), options)?;
     Ok(ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata).with_batch_size(1 << 16).build()?)
 }

@@ -1,20 +1,27 @@
 //! Batches → one Parquet file: sorted by time, compressed, durable, checked. Written into `staging/` and
 //! renamed into place by the commit.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, RecordBatch, TimestampMicrosecondArray, UInt64Array};
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, TimestampMicrosecondArray, UInt64Array};
 use arrow::compute::{SortColumn, SortOptions, lexsort_to_indices, take_record_batch};
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Field, Int32Type, Schema, SchemaRef};
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
-use parquet::arrow::arrow_writer::{ArrowWriter, ArrowWriterOptions};
+use parquet::arrow::arrow_writer::{
+    ArrowColumnWriter, ArrowRowGroupWriterFactory, ArrowWriter, ArrowWriterOptions, compute_leaves,
+};
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::ColumnPath;
 
 use super::control::Segment;
+use super::pages::{Compressor, With};
+use super::texts::TextColumn;
+use super::words::WordColumn;
 use super::{Result, layout};
 use crate::event::{Micros, RecordType, column_index};
 
@@ -25,14 +32,21 @@ const ROW_GROUP: usize = 128 * 1024;
 const BLOOM: [&str; 3] = ["recipient", "message_id", "job_id"];
 
 /// Columns whose values hardly repeat: a dictionary would only cost time.
-const UNIQUE: [&str; 4] = ["recipient", "message_id", "env_id", "headers"];
+const UNIQUE: [&str; 6] = ["sender", "recipient", "message_id", "env_id", "dsn_diag", "headers"];
 
 /// Columns that rise: their differences are stored.
 const RISING: [&str; 3] = ["event_time", "queued_time", "row_number"];
 
-fn properties(bloom: bool) -> WriterProperties {
+/// The fastest level of zstd; what the words' pages are compressed with, too.
+const ZSTD_LEVEL: i32 = 1;
+
+fn compression() -> Compression {
+    Compression::ZSTD(ZstdLevel::try_new(ZSTD_LEVEL).unwrap_or_default())
+}
+
+fn properties() -> WriterProperties {
     let mut builder = WriterProperties::builder()
-        .set_compression(Compression::ZSTD(ZstdLevel::try_new(1).unwrap_or_default()))
+        .set_compression(compression())
         .set_max_row_group_row_count(Some(ROW_GROUP))
         .set_statistics_enabled(EnabledStatistics::Page)
         .set_created_by(concat!("pmtop ", env!("CARGO_PKG_VERSION")).to_owned());
@@ -44,15 +58,14 @@ fn properties(bloom: bool) -> WriterProperties {
             .set_column_dictionary_enabled(ColumnPath::from(column), false)
             .set_column_encoding(ColumnPath::from(column), Encoding::DELTA_BINARY_PACKED);
     }
-    for column in ["dsn_diag", "headers"] {
+    // Their values stand in no order: statistics would never leave anything out.
+    for column in UNIQUE {
         builder = builder.set_column_statistics_enabled(ColumnPath::from(column), EnabledStatistics::None);
     }
-    if bloom {
-        for column in BLOOM {
-            builder = builder
-                .set_column_bloom_filter_enabled(ColumnPath::from(column), true)
-                .set_column_bloom_filter_max_ndv(ColumnPath::from(column), ROW_GROUP as u64);
-        }
+    for column in BLOOM {
+        builder = builder
+            .set_column_bloom_filter_enabled(ColumnPath::from(column), true)
+            .set_column_bloom_filter_max_ndv(ColumnPath::from(column), ROW_GROUP as u64);
     }
     builder.build()
 }
@@ -73,14 +86,137 @@ pub struct Staged {
     pub segment: Segment,
 }
 
+/// One column of the row group that is being filled.
+enum Column {
+    Words(WordColumn),
+    Text(Box<TextColumn>),
+    Other(Box<ArrowColumnWriter>),
+}
+
+/// Writes the columns of `events`: words by their codes, the rest as `ArrowWriter` would.
+struct TableWriter {
+    file: SerializedFileWriter<File>,
+    factory: ArrowRowGroupWriterFactory,
+    schema: SchemaRef,
+    columns: Vec<Column>,
+    /// Rows in the row group.
+    rows: usize,
+    compressor: Compressor,
+}
+
+impl TableWriter {
+    fn create(path: &Path, schema: &SchemaRef, properties: WriterProperties, compressor: Compressor) -> Result<Self> {
+        let options = ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true);
+        let writer = ArrowWriter::try_new_with_options(layout::create_new(path)?, Arc::clone(schema), options)?;
+        let (file, factory) = writer.into_serialized_writer()?;
+        Ok(Self { file, factory, schema: Arc::clone(schema), columns: Vec::new(), rows: 0, compressor })
+    }
+
+    fn write(&mut self, batch: &RecordBatch) -> Result<()> {
+        let mut from = 0;
+        while from < batch.num_rows() {
+            if self.columns.is_empty() {
+                self.begin(batch, from)?;
+            }
+            let length = (batch.num_rows() - from).min(ROW_GROUP - self.rows);
+            for (index, column) in self.columns.iter_mut().enumerate() {
+                let values = batch.column(index).slice(from, length);
+                match column {
+                    Column::Words(words) => words.push(&values)?,
+                    Column::Text(text) => text.push(&values, &mut self.compressor)?,
+                    Column::Other(writer) => {
+                        for leaf in compute_leaves(self.schema.field(index), &values)? {
+                            writer.write(&leaf)?;
+                        }
+                    }
+                }
+            }
+            self.rows += length;
+            from += length;
+            if self.rows == ROW_GROUP {
+                self.end()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Begins a row group whose first row is this one of a batch.
+    fn begin(&mut self, batch: &RecordBatch, row: usize) -> Result<()> {
+        let writers = self.factory.create_column_writers(self.file.flushed_row_groups().len())?;
+        let parquet = self.file.schema_descr();
+        let properties = self.file.properties();
+        for (index, writer) in writers.into_iter().enumerate() {
+            let (column, values) = (parquet.column(index), batch.column(index));
+            let with = With {
+                bloom: properties.bloom_filter_properties(column.path()).is_some(),
+                statistics: properties.statistics_enabled(column.path()) != EnabledStatistics::None,
+            };
+            self.columns.push(if repeats(values, row) {
+                Column::Words(WordColumn::new(column, with))
+            } else if values.data_type() == &DataType::Utf8 {
+                Column::Text(Box::new(TextColumn::new(column, with.bloom.then_some(ROW_GROUP))?))
+            } else {
+                Column::Other(Box::new(writer))
+            });
+        }
+        Ok(())
+    }
+
+    fn end(&mut self) -> Result<()> {
+        let mut group = self.file.next_row_group()?;
+        for column in self.columns.drain(..) {
+            match column {
+                Column::Words(words) => {
+                    let (bytes, close) = words.close(&mut self.compressor)?;
+                    group.append_column(&bytes, close)?;
+                }
+                Column::Text(text) => {
+                    let (bytes, close) = text.close(&mut self.compressor)?;
+                    group.append_column(&bytes, close)?;
+                }
+                Column::Other(writer) => writer.close()?.append_to_row_group(&mut group)?,
+            }
+        }
+        group.close()?;
+        self.rows = 0;
+        Ok(())
+    }
+
+    fn close(mut self) -> Result<File> {
+        if self.rows > 0 {
+            self.end()?;
+        }
+        Ok(self.file.into_inner()?)
+    }
+}
+
+/// Whether a column holds words that repeat, seen by the rows from one on: text that does is written as a
+/// dictionary, text that does not as it stands.
+fn repeats(column: &ArrayRef, row: usize) -> bool {
+    const SAMPLE: usize = 1024;
+    if matches!(column.data_type(), DataType::Dictionary(_, _)) {
+        return true;
+    }
+    let Some(text) = column.as_string_opt::<i32>() else { return false };
+    let sample: Vec<&str> =
+        (row..text.len()).filter(|row| text.is_valid(*row)).take(SAMPLE).map(|row| text.value(row)).collect();
+    let distinct: HashSet<&str> = sample.iter().copied().collect();
+    distinct.len() * 2 <= sample.len()
+}
+
 /// Writes one segment and its keys.
-#[derive(Debug)]
 pub struct SegmentWriter {
-    writer: ArrowWriter<File>,
+    writer: TableWriter,
     keys: ArrowWriter<File>,
     staged: Staged,
     time: usize,
     record_type: usize,
+}
+
+impl std::fmt::Debug for SegmentWriter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SegmentWriter").field("staged", &self.staged).finish_non_exhaustive()
+    }
 }
 
 impl SegmentWriter {
@@ -88,14 +224,13 @@ impl SegmentWriter {
     pub fn create(staging: &Path, name: &str, segment: Segment, schema: &SchemaRef) -> Result<Self> {
         let path = staging.join(format!("{name}.parquet"));
         let keys = staging.join(format!("{name}.keys.parquet"));
-        let options = ArrowWriterOptions::new().with_properties(properties(true)).with_skip_arrow_metadata(true);
         let key_properties = WriterProperties::builder()
             .set_compression(Compression::UNCOMPRESSED)
             .set_dictionary_enabled(false)
             .set_statistics_enabled(EnabledStatistics::None)
             .build();
         Ok(Self {
-            writer: ArrowWriter::try_new_with_options(layout::create_new(&path)?, Arc::clone(schema), options)?,
+            writer: TableWriter::create(&path, schema, properties(), Compressor::zstd(ZSTD_LEVEL)?)?,
             keys: ArrowWriter::try_new(layout::create_new(&keys)?, keys_schema(), Some(key_properties))?,
             staged: Staged { path, keys, segment },
             time: column_index("event_time").unwrap_or_default(),
@@ -137,8 +272,16 @@ impl SegmentWriter {
             segment.max_time = segment.max_time.max(max);
         }
         super::moves::note_files(batch, &mut segment.files)?;
-        let types = arrow::compute::cast(batch.column(self.record_type), &DataType::Utf8)?;
-        if let Some(types) = types.as_any().downcast_ref::<arrow::array::StringArray>() {
+        let types = batch.column(self.record_type);
+        if let Some(types) = types.as_dictionary_opt::<Int32Type>() {
+            let words = types.values().as_string::<i32>();
+            let records: Vec<Option<RecordType>> = words.iter().map(|word| word.and_then(RecordType::parse)).collect();
+            for key in types.keys().iter().flatten() {
+                if let Some(Some(record)) = usize::try_from(key).ok().and_then(|key| records.get(key)) {
+                    segment.by_type[record.index()] += 1;
+                }
+            }
+        } else if let Some(types) = types.as_string_opt::<i32>() {
             for record in types.iter().flatten().filter_map(RecordType::parse) {
                 segment.by_type[record.index()] += 1;
             }
@@ -149,7 +292,7 @@ impl SegmentWriter {
     /// Completes both files, makes them durable and checks the row count in the footer.
     pub fn finish(self) -> Result<Staged> {
         let mut staged = self.staged;
-        let file = finish_file(self.writer, staged.segment.rows, &staged.path)?;
+        let file = check(self.writer.close()?, staged.segment.rows, &staged.path)?;
         staged.segment.bytes = i64::try_from(file.metadata()?.len()).unwrap_or(i64::MAX);
         finish_file(self.keys, staged.segment.rows, &staged.keys)?;
         Ok(staged)
@@ -159,6 +302,11 @@ impl SegmentWriter {
 fn finish_file(writer: ArrowWriter<File>, rows: i64, path: &Path) -> Result<File> {
     let file = writer.inner().try_clone()?;
     writer.close()?;
+    check(file, rows, path)
+}
+
+/// Makes a finished file durable and checks the row count in its footer.
+fn check(file: File, rows: i64, path: &Path) -> Result<File> {
     file.sync_all()?;
     // What counts is what a reader finds, not what the writer believes.
     let footer = ArrowReaderMetadata::load(&file, ArrowReaderOptions::new())?;
@@ -192,9 +340,8 @@ pub fn write_rollup(path: &Path, batch: &RecordBatch) -> Result<()> {
         .set_compression(Compression::LZ4_RAW)
         .set_statistics_enabled(EnabledStatistics::None)
         .build();
-    let options = ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true);
-    let mut writer = ArrowWriter::try_new_with_options(layout::create_new(path)?, batch.schema(), options)?;
+    let mut writer = TableWriter::create(path, &batch.schema(), properties, Compressor::Lz4)?;
     writer.write(batch)?;
-    finish_file(writer, i64::try_from(batch.num_rows()).unwrap_or(i64::MAX), path)?;
+    check(writer.close()?, i64::try_from(batch.num_rows()).unwrap_or(i64::MAX), path)?;
     Ok(())
 }

@@ -37,6 +37,13 @@ pub fn smtp_status<'a>(status_cell: &'a str, diag: &'a str) -> Option<&'a str> {
 
 /// The reply code of an event: the three digits of the reply, else those of a numeric `dsnStatus`.
 pub fn smtp_code(status_cell: &str, diag: &str) -> Option<u16> {
+    if diag.is_empty() {
+        return parse_status(status_cell).code;
+    }
+    // What nearly every diagnosis begins with; the long way says the same of it.
+    if let Some(code) = diag.strip_prefix("smtp;").and_then(leading_code) {
+        return Some(code);
+    }
     parse_diag(diag).code.or_else(|| parse_status(status_cell).code)
 }
 

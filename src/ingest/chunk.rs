@@ -8,6 +8,7 @@ use arrow::array::{
     ArrayRef, BooleanBuilder, Date32Builder, DictionaryArray, Int32Array, Int64Builder, RecordBatch, StringArray,
     StringBuilder, TimestampMicrosecondBuilder,
 };
+use arrow::buffer::{BooleanBuffer, NullBuffer};
 use arrow::datatypes::Int32Type;
 use arrow::error::ArrowError;
 use hashbrown::{DefaultHashBuilder, HashTable};
@@ -198,8 +199,9 @@ impl Chunk {
         for (column, buffer) in self.buffers.iter_mut().enumerate() {
             arrays.push(match buffer {
                 Buffer::Word(codes) => {
-                    let keys: Int32Array =
-                        codes.iter().map(|code| if *code == NONE { None } else { Some(*code) }).collect();
+                    let codes = std::mem::take(codes);
+                    let there = BooleanBuffer::collect_bool(codes.len(), |row| codes[row] != NONE);
+                    let keys = Int32Array::new(codes.into(), Some(NullBuffer::new(there)));
                     let values = dictionaries[column].array();
                     Arc::new(DictionaryArray::<Int32Type>::try_new(keys, values)?)
                 }

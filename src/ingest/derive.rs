@@ -1,9 +1,9 @@
 //! What a row means beyond its own cells: kind, user, provider, reply class, bounce class. Each answer
 //! is found once per distinct input and then remembered.
 
-use std::collections::HashMap;
 use std::path::Path;
 
+use hashbrown::HashMap;
 use regex::Regex;
 
 use crate::config::Config;

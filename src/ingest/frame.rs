@@ -107,6 +107,11 @@ impl<R: Read> Framer<R> {
         self.width = width;
     }
 
+    /// What separates cells.
+    pub fn delimiter(&self) -> u8 {
+        self.delimiter
+    }
+
     /// Asks for the hashes of the first bytes of the content, of these lengths: they tell whether the
     /// content is that of a shorter file, grown. To be called before anything is read.
     pub fn mark(&mut self, mut lengths: Vec<u64>) {
@@ -132,6 +137,11 @@ impl<R: Read> Framer<R> {
         }
         let end = self.filled.min(self.pos + BLOCK);
         Ok(&self.buf[self.pos..end])
+    }
+
+    /// Whether all of the stream has been read.
+    pub fn is_whole(&self) -> bool {
+        self.ended
     }
 
     /// Passes over bytes that are no part of a record (a byte order mark, a hole of NULs).
@@ -190,7 +200,7 @@ impl<R: Read> Framer<R> {
             return self.too_long();
         }
         let line = &self.buf[self.pos..self.pos + end];
-        if memchr::memchr(b'"', line).is_none() {
+        if is_plain(line, self.delimiter) {
             return Ok(Frame::Record(self.take(end, 1, true)));
         }
         let scan = scan_quotes(line, self.delimiter);
@@ -373,6 +383,31 @@ struct Scan {
     cells: usize,
 }
 
+/// Whether every quoted cell of a line ends where a cell may end, so that there is nothing to decide; looks at
+/// nothing but the quotes.
+fn is_plain(line: &[u8], delimiter: u8) -> bool {
+    let mut at = 0;
+    while let Some(found) = memchr::memchr(b'"', &line[at..]) {
+        let quote = at + found;
+        at = quote + 1;
+        if quote > 0 && line[quote - 1] != delimiter {
+            continue;
+        }
+        loop {
+            let Some(found) = memchr::memchr(b'"', &line[at..]) else { return false };
+            at += found + 1;
+            if line.get(at) != Some(&b'"') {
+                break;
+            }
+            at += 1;
+        }
+        if line.get(at).is_some_and(|next| *next != delimiter && *next != b'\r') {
+            return false;
+        }
+    }
+    true
+}
+
 /// Follows the quotes of a record (RFC 4180): a quote opens a cell only as its first byte.
 fn scan_quotes(record: &[u8], delimiter: u8) -> Scan {
     let mut scan = Scan { state: State::Closed, malformed: false, swallowed: false, cells: 1 };
@@ -445,6 +480,15 @@ mod tests {
         let found = frames(b"a,\"b\nc\"\nd,e\n", 2);
         assert_eq!(found[0], (1, 0, "a,\"b\nc\"".to_owned(), "record"));
         assert_eq!(found[1], (3, 8, "d,e".to_owned(), "record"));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn a_line_is_plain_where_its_scan_finds_nothing(line in "[ab,;\"\r]{0,24}") {
+            let scan = scan_quotes(line.as_bytes(), b',');
+            let plain = scan.state == State::Closed && !scan.malformed;
+            proptest::prop_assert_eq!(is_plain(line.as_bytes(), b','), plain, "{}", line);
+        }
     }
 
     #[test]

@@ -324,6 +324,7 @@ impl Live {
             max_record: ingest.config.ingest.max_record_bytes,
             staging: &staging,
             file_id: id,
+            in_order: true,
             stop,
         };
         let slice = Slice {

@@ -1,5 +1,6 @@
 //! Ingest: one file at a time from a path to a commit, in bounded memory, each content once.
 
+mod blocks;
 pub mod cells;
 pub mod chunk;
 pub mod decode;
@@ -14,6 +15,7 @@ pub mod progress;
 pub mod reject;
 pub mod stage;
 pub mod time;
+mod worker;
 
 use std::collections::HashSet;
 use std::fs::{self, File};
@@ -82,6 +84,9 @@ pub enum Error {
     /// The file's end tells another role than its beginning; it is read again.
     #[error("the rows have another role than the beginning told: {0:?}")]
     Roles(RolePlan),
+    /// A header in mid-stream must take effect before the records behind it; the file is read again in order.
+    #[error("a header in mid-stream")]
+    Headers,
     /// The source changed while it was read.
     #[error("changed while being read; it will be taken in again once it is at rest")]
     Changed,
@@ -105,8 +110,8 @@ impl Error {
     }
 }
 
-/// Times that a file is read anew because it changed meanwhile.
-const ATTEMPTS: usize = 3;
+/// Times that a file is read, since it changed meanwhile or its beginning did not tell what it is.
+const ATTEMPTS: usize = 5;
 /// Locks that stand for paths; two paths may share one.
 const PATH_LOCKS: u64 = 4096;
 
@@ -330,7 +335,7 @@ impl Ingest {
         progress: &mut Progress,
         report: &mut dyn FnMut(Progress),
     ) -> Result<Option<(Status, FileDone)>> {
-        let mut roles = None;
+        let (mut roles, mut in_order) = (None, false);
         for _ in 0..ATTEMPTS {
             let before = identity(job.source);
             let member = job.member.open(self.config.ingest.max_member_bytes)?;
@@ -359,11 +364,13 @@ impl Ingest {
                 staging: &staging,
                 file_id: id,
                 first: stage::Place::default(),
+                in_order,
                 stop: job.stop,
             };
             let member = Member { name: job.name.clone(), ..member };
             match stage(context, member, roles, &mut tick) {
                 Err(Error::Roles(right)) => roles = Some(right),
+                Err(Error::Headers) => in_order = true,
                 Err(error) => return Err(error),
                 Ok(_) if identity(job.source) != before => {}
                 Ok(staged) => return self.commit(id, &staging, staged),

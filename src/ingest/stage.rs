@@ -1,35 +1,30 @@
-//! One stream, start to finish: read, hash, frame and decode on this thread, sort, add up and encode on
-//! another; nothing becomes visible here.
+//! One stream, start to finish: what its beginning tells, then all its records, by one worker or by several;
+//! nothing becomes visible here.
 
-use std::collections::HashMap;
-use std::path::Path;
+use std::num::NonZero;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
-use arrow::array::RecordBatch;
-
-use super::decode::{Decoder, NameRole, Partition, RolePlan, Tally};
+use super::blocks::in_blocks;
+use super::cells::Cells;
+use super::decode::{Decoder, NameRole, RolePlan, Tally};
 use super::derive::Rules;
-use super::frame::{Content, Frame, Framer};
+use super::frame::{Content, Frame, Framer, Span};
 use super::header::{self, Names, Plan, delimiter_of, is_type_cell, looks_like_header};
 use super::json;
 use super::open::Member;
 use super::reject::Rejects;
+use super::worker::{Fate, Part, Worker};
 use super::{Error, Result};
-use crate::catalog::commit::{Staging, blank_segment, segment_path, unique};
-use crate::catalog::control::Segment;
+use crate::catalog::commit::{Staging, unique};
 use crate::catalog::rollup;
-use crate::catalog::write::{SegmentWriter, Staged};
+use crate::catalog::write::Staged;
 use crate::event::RecordType;
-use crate::event::schema::DECODED;
 
-/// Rows that go to the encoder at a time: few enough that both threads are busy within one file.
-const CHUNK_ROWS: usize = 16 * 1024;
-/// Bytes that decoded rows may hold before the largest partition is written.
-const CHUNK_BYTES: usize = 96 << 20;
-/// Segments that are open at a time; files with many dates close and reopen.
-const OPEN_SEGMENTS: usize = 24;
+/// Bytes below which a file has one worker and one segment a partition: more would cost more than it gains.
+const SMALL: u64 = 4 << 20;
+/// Workers on one file; more would hold more memory than they are worth.
+const MOST_WORKERS: usize = 8;
 /// Rows between looks at the clock.
 const TICK_ROWS: u64 = 2048;
 /// Time between progress reports.
@@ -65,6 +60,8 @@ pub struct Context<'a> {
     pub staging: &'a Staging,
     /// The file's id.
     pub file_id: i64,
+    /// Whether records are to be decoded in their order, by one worker: a header in mid-stream asks for it.
+    pub in_order: bool,
     /// Lengths of known contents; the stream may be one of them, grown.
     pub known_lengths: &'a [u64],
     /// Where the stream begins, if it is the continuation of another.
@@ -91,7 +88,6 @@ pub type Tick<'t> = &'t mut dyn FnMut(u64, u64);
 /// tells otherwise, [`Error::Roles`] says what is right.
 pub fn stage(context: Context<'_>, member: Member, roles: Option<RolePlan>, tick: Tick<'_>) -> Result<StagedFile> {
     let name_role = NameRole::of(&member.name);
-    let name = member.name.clone();
     let mut framer = Framer::new(member.reader, context.max_record);
     framer.mark(context.known_lengths.to_vec());
     let beginning = framer.peek().map_err(Error::Read)?;
@@ -101,30 +97,24 @@ pub fn stage(context: Context<'_>, member: Member, roles: Option<RolePlan>, tick
     let start = Start::of(beginning, context.names, name_role)?;
     let roles = roles.unwrap_or_else(|| RolePlan::of(start.types, name_role));
     framer.expect(start.delimiter, start.plan.width);
-    let (header, json) = (start.header, start.json);
-    let mut decoder =
-        Decoder::new(context.rules, context.names, start.plan, start.delimiter, roles, name_role, context.file_id);
-    let mut rejects = Rejects::new(&context.staging.path().join(format!("{}.rejects.csv", unique())), &name);
-    rejects.before = (context.first.line, context.first.offset);
-    decoder.first_row = context.first.row;
-
-    let (sender, receiver) = sync_channel(1);
-    let staging = context.staging.path();
-    let (read, encoded) = std::thread::scope(|scope| {
-        let encoder = scope.spawn(move || encode(staging, &receiver));
-        let read = if json {
-            read_objects(context, &mut framer, &mut decoder, &mut rejects, &sender, tick)
-        } else {
-            read_rows(context, &header, &mut framer, &mut decoder, &mut rejects, &sender, tick)
-        };
-        drop(sender);
-        let encoded = encoder.join().unwrap_or_else(|_| Err(Error::Broken("the encoder stopped unexpectedly")));
-        (read, encoded)
+    let small = framer.is_whole() || (member.plain && member.total < SMALL);
+    let count = if small || start.json || context.in_order { 1 } else { cores() };
+    let mut workers = (0..count).map(|_| {
+        let (rules, names, plan) = (context.rules, context.names, start.plan.clone());
+        let decoder = Decoder::new(rules, names, plan, start.delimiter, roles, name_role, context.file_id);
+        Worker::new(context, decoder, count)
     });
-    // The encoder's error explains why the reader could not hand over its rows.
-    let (segments, rollup) = encoded?;
-    read?;
-    let tally = decoder.tally.clone();
+    let mut rejects = Rejects::new(&context.staging.path().join(format!("{}.rejects.csv", unique())), &member.name);
+    rejects.before = (context.first.line, context.first.offset);
+    let mut clock = Clock { context, header: &start.header, tick, last: Instant::now() };
+    let part = if start.json {
+        objects(&mut framer, workers.next(), &mut rejects, &mut clock)?
+    } else if count == 1 {
+        one_by_one(&mut framer, workers.next(), &mut rejects, &mut clock)?
+    } else {
+        in_blocks(&mut framer, workers.collect(), &mut rejects, &mut clock)?
+    };
+    let Part { segments, rollup, tally } = part;
     let right = RolePlan::of(tally.types(), name_role);
     if tally.rows > 0 && right != roles {
         return Err(Error::Roles(right));
@@ -133,101 +123,128 @@ pub fn stage(context: Context<'_>, member: Member, roles: Option<RolePlan>, tick
     Ok(StagedFile { segments, rollup, tally, roles, rejects, content })
 }
 
-type Batch = (Partition, RecordBatch, Vec<u64>);
-
-fn read_rows<R: std::io::Read>(
-    context: Context<'_>,
-    header: &[u8],
-    framer: &mut Framer<R>,
-    decoder: &mut Decoder<'_>,
-    rejects: &mut Rejects,
-    sender: &SyncSender<Batch>,
-    tick: Tick<'_>,
-) -> Result<()> {
-    let mut last = Instant::now();
-    let mut count = 0u64;
-    loop {
-        count += 1;
-        if count.is_multiple_of(TICK_ROWS) {
-            if context.stop.load(Ordering::Relaxed) {
-                return Err(Error::Stopped);
-            }
-            if last.elapsed() >= TICK {
-                last = Instant::now();
-                tick(decoder.tally.rows, rejects.count);
-            }
-        }
-        let (span, reason) = match framer.next_frame().map_err(Error::Read)? {
-            Frame::End => break,
-            Frame::Record(span) => {
-                let record = without_hole(framer.bytes(&span));
-                let delimiter = decoder.delimiter();
-                if record.iter().all(|byte| matches!(byte, b' ' | b'\t' | b'\r' | 0) || *byte == delimiter)
-                    || (!header.is_empty() && record == header)
-                {
-                    continue;
-                }
-                if begins_like_header(record) {
-                    if let Some(width) = follow_header(context.names, decoder, record) {
-                        framer.expect(decoder.delimiter(), width);
-                    }
-                    continue;
-                }
-                match decoder.decode(record, span.terminated) {
-                    Ok(()) => {
-                        if let Some(partition) = decoder.full_chunk(CHUNK_ROWS, CHUNK_BYTES) {
-                            hand_over(decoder, partition, sender)?;
-                        }
-                        continue;
-                    }
-                    Err(_) if looks_like_header(&decoder.cells_of(record)) => {
-                        if let Some(width) = follow_header(context.names, decoder, record) {
-                            framer.expect(decoder.delimiter(), width);
-                        }
-                        continue;
-                    }
-                    Err(_) if is_remark(record) => continue,
-                    Err(reason) if span.terminated => (span, reason),
-                    Err(reason) => (span, format!("the last line is cut off: {reason}")),
-                }
-            }
-            Frame::Unterminated(span) => (span, "a quote is opened and not closed".to_owned()),
-            Frame::TooLong(span) => {
-                (span, format!("longer than {} bytes (`ingest.max_record_bytes`)", context.max_record))
-            }
-        };
-        rejects.push(span.line, span.offset, &reason, framer.bytes(&span)).map_err(Error::Rejects)?;
-    }
-    for partition in decoder.partitions() {
-        hand_over(decoder, partition, sender)?;
-    }
-    Ok(())
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, NonZero::get).min(MOST_WORKERS)
 }
 
-/// As [`read_rows`], of JSON.
-fn read_objects<R: std::io::Read>(
-    context: Context<'_>,
+/// Looks now and then whether to stop or to tell how far things are.
+pub(super) struct Clock<'a, 't> {
+    pub(super) context: Context<'a>,
+    /// The header line; empty where there is none.
+    header: &'a [u8],
+    tick: Tick<'t>,
+    last: Instant,
+}
+
+impl Clock<'_, '_> {
+    pub(super) fn look(&mut self, rows: u64, rejected: u64) -> Result<()> {
+        if self.context.stop.load(Ordering::Relaxed) {
+            return Err(Error::Stopped);
+        }
+        if self.last.elapsed() >= TICK {
+            self.last = Instant::now();
+            (self.tick)(rows, rejected);
+        }
+        Ok(())
+    }
+}
+
+/// What comes next, blank lines left out.
+pub(super) enum Next {
+    /// A record, to be decoded.
+    Record(Span),
+    /// A line that begins like a header.
+    Header(Span),
+    /// What is no record, and why.
+    Refused(Span, String),
+    /// Nothing.
+    End,
+}
+
+/// The next record, header or refused line.
+pub(super) fn next_record<R: std::io::Read>(framer: &mut Framer<R>, clock: &Clock<'_, '_>) -> Result<Next> {
+    loop {
+        return Ok(match framer.next_frame().map_err(Error::Read)? {
+            Frame::End => Next::End,
+            Frame::Record(span) => {
+                let record = without_hole(framer.bytes(&span));
+                let blank = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\r' | 0) || *byte == framer.delimiter();
+                if record.iter().all(blank) {
+                    continue;
+                }
+                if begins_like_header(record) || (!clock.header.is_empty() && record == clock.header) {
+                    Next::Header(span)
+                } else {
+                    Next::Record(span)
+                }
+            }
+            Frame::Unterminated(span) => Next::Refused(span, "a quote is opened and not closed".to_owned()),
+            Frame::TooLong(span) => {
+                let most = clock.context.max_record;
+                Next::Refused(span, format!("longer than {most} bytes (`ingest.max_record_bytes`)"))
+            }
+        });
+    }
+}
+
+/// All records on this thread, so that a header in mid-stream takes effect with the next record.
+fn one_by_one<R: std::io::Read>(
     framer: &mut Framer<R>,
-    decoder: &mut Decoder<'_>,
+    worker: Option<Worker<'_>>,
     rejects: &mut Rejects,
-    sender: &SyncSender<Batch>,
-    tick: Tick<'_>,
-) -> Result<()> {
+    clock: &mut Clock<'_, '_>,
+) -> Result<Part> {
+    let Some(mut worker) = worker else { return Ok(Part::default()) };
+    let delimiter = worker.decoder.delimiter();
+    let names = clock.context.names;
+    let mut number = clock.context.first.row;
+    loop {
+        let (span, reason) = match next_record(framer, clock)? {
+            Next::End => return worker.finish(),
+            Next::Refused(span, reason) => (span, Some(reason)),
+            Next::Header(span) => (span, None),
+            Next::Record(span) => match worker.record(without_hole(framer.bytes(&span)), span.terminated, number)? {
+                Fate::Event => {
+                    number += 1;
+                    if number.is_multiple_of(TICK_ROWS) {
+                        clock.look(worker.decoder.tally.rows, rejects.count)?;
+                    }
+                    continue;
+                }
+                Fate::Rejected(reason) => (span, Some(reason)),
+                Fate::Header => (span, None),
+                Fate::Remark => continue,
+            },
+        };
+        if let Some(reason) = reason {
+            number += 1;
+            rejects.push(span.line, span.offset, &reason, framer.bytes(&span)).map_err(Error::Rejects)?;
+            if number.is_multiple_of(TICK_ROWS) {
+                clock.look(worker.decoder.tally.rows, rejects.count)?;
+            }
+        } else if let Some(plan) = plan_of(names, without_hole(framer.bytes(&span)), delimiter, worker.decoder.plan()) {
+            framer.expect(delimiter, plan.width);
+            worker.decoder.set_plan(plan);
+        }
+    }
+}
+
+/// As [`one_by_one`], of JSON.
+fn objects<R: std::io::Read>(
+    framer: &mut Framer<R>,
+    worker: Option<Worker<'_>>,
+    rejects: &mut Rejects,
+    clock: &mut Clock<'_, '_>,
+) -> Result<Part> {
+    let Some(mut worker) = worker else { return Ok(Part::default()) };
     let mut objects = json::Objects::default();
     let mut transcoder = json::Transcoder::default();
-    let mut last = Instant::now();
-    let typed_by_name = decoder.name_role() != NameRole::Silent;
-    for count in 1u64.. {
-        if count.is_multiple_of(TICK_ROWS) {
-            if context.stop.load(Ordering::Relaxed) {
-                return Err(Error::Stopped);
-            }
-            if last.elapsed() >= TICK {
-                last = Instant::now();
-                tick(decoder.tally.rows, rejects.count);
-            }
+    let typed_by_name = worker.decoder.name_role() != NameRole::Silent;
+    for number in clock.context.first.row.. {
+        if number.is_multiple_of(TICK_ROWS) {
+            clock.look(worker.decoder.tally.rows, rejects.count)?;
         }
-        let span = match objects.next(framer, context.max_record).map_err(Error::Read)? {
+        let span = match objects.next(framer, clock.context.max_record).map_err(Error::Read)? {
             json::Found::End => break,
             json::Found::Object(span) => span,
             json::Found::Bad(bad) => {
@@ -236,40 +253,31 @@ fn read_objects<R: std::io::Read>(
             }
         };
         let object = framer.bytes(&span);
-        let outcome = transcoder.record(object, context.names, typed_by_name).and_then(|(record, plan)| {
-            if let Some(plan) = plan {
-                decoder.set_plan(plan.clone());
+        let reason = match transcoder.record(object, clock.context.names, typed_by_name) {
+            Ok((record, plan)) => {
+                if let Some(plan) = plan {
+                    worker.decoder.set_plan(plan.clone());
+                }
+                worker.object(record, number)?
             }
-            decoder.decode(record, true)
-        });
-        if let Err(reason) = outcome {
+            Err(reason) => Some(reason),
+        };
+        if let Some(reason) = reason {
             rejects.push(span.line, span.offset, &reason, object).map_err(Error::Rejects)?;
-        } else if let Some(partition) = decoder.full_chunk(CHUNK_ROWS, CHUNK_BYTES) {
-            hand_over(decoder, partition, sender)?;
         }
     }
-    for partition in decoder.partitions() {
-        hand_over(decoder, partition, sender)?;
-    }
-    Ok(())
-}
-
-fn hand_over(decoder: &mut Decoder<'_>, partition: Partition, sender: &SyncSender<Batch>) -> Result<()> {
-    if let Some((batch, keys)) = decoder.take(partition)? {
-        sender.send((partition, batch, keys)).map_err(|_| Error::Broken("the encoder stopped"))?;
-    }
-    Ok(())
+    worker.finish()
 }
 
 /// A record without what a truncated or joined file leaves before it: NULs, or a byte order mark.
-fn without_hole(record: &[u8]) -> &[u8] {
+pub(super) fn without_hole(record: &[u8]) -> &[u8] {
     let nuls = record.iter().take_while(|byte| **byte == 0).count();
     let record = record.get(nuls..).unwrap_or_default();
     record.strip_prefix("\u{feff}".as_bytes()).unwrap_or(record)
 }
 
 /// Whether a line that is no row is a comment, or Excel's line that names the delimiter.
-fn is_remark(record: &[u8]) -> bool {
+pub(super) fn is_remark(record: &[u8]) -> bool {
     record.starts_with(b"#") || (record.len() == 5 && record.starts_with(b"sep="))
 }
 
@@ -282,16 +290,9 @@ pub(super) fn begins_like_header(record: &[u8]) -> bool {
         && record.get(4).is_none_or(|next| !next.is_ascii_alphanumeric())
 }
 
-/// A header in mid-stream: the same again is passed over, another one takes effect from here on.
-fn follow_header(names: &Names, decoder: &mut Decoder<'_>, record: &[u8]) -> Option<usize> {
-    let cells = decoder.cells_of(record);
-    let plan = Plan::of_header(&cells, names, true).ok()?;
-    if plan == *decoder.plan() {
-        return None;
-    }
-    let width = plan.width;
-    decoder.set_plan(plan);
-    Some(width)
+/// The plan of a header in mid-stream, if it is another one than that in force.
+pub(super) fn plan_of(names: &Names, record: &[u8], delimiter: u8, current: &Plan) -> Option<Plan> {
+    Plan::of_header(&split(record, delimiter), names, true).ok().filter(|plan| plan != current)
 }
 
 /// Bytes before the first record: a byte order mark, or a hole of NULs that a truncated file left.
@@ -392,13 +393,15 @@ impl Start {
 /// The record types of whole lines.
 fn types<'a>(lines: impl Iterator<Item = &'a [u8]>, plan: &Plan, delimiter: u8) -> u8 {
     let mut types = 0;
+    let mut cells = Cells::default();
     let mut lines = lines.peekable();
     while let Some(line) = lines.next() {
         // The last line of the block may be cut.
         if lines.peek().is_none() {
             break;
         }
-        let cell = split(line, delimiter).into_iter().nth(plan.record_type.unwrap_or_default()).unwrap_or_default();
+        cells.split(line, delimiter);
+        let cell = cells.text(line, plan.record_type.unwrap_or_default());
         if let Some(record) = RecordType::of_cell(&cell)
             && !is_type_cell(&cell)
         {
@@ -413,36 +416,7 @@ fn shown(cells: &[String]) -> String {
 }
 
 fn split(line: &[u8], delimiter: u8) -> Vec<String> {
-    let mut cells = super::cells::Cells::default();
+    let mut cells = Cells::default();
     cells.split(line, delimiter);
     (0..cells.len()).map(|index| cells.text(line, index).into_owned()).collect()
-}
-
-/// The encoder's thread: batches → segments and rollup cells.
-fn encode(staging: &Path, receiver: &Receiver<Batch>) -> Result<(Vec<Staged>, rollup::Builder)> {
-    let mut writers: HashMap<Partition, SegmentWriter> = HashMap::new();
-    let mut finished = Vec::new();
-    let mut rollup = rollup::Builder::default();
-    for (partition, batch, keys) in receiver {
-        rollup.add(&batch, 0, 1)?;
-        if !writers.contains_key(&partition) {
-            if writers.len() >= OPEN_SEGMENTS {
-                for (_, writer) in writers.drain() {
-                    finished.push(writer.finish()?);
-                }
-            }
-            let (date, role) = partition;
-            let name = unique();
-            let segment = blank_segment(date, role.as_str(), 0);
-            let segment = Segment { path: segment_path(&segment, &name), ..segment };
-            writers.insert(partition, SegmentWriter::create(staging, &name, segment, &DECODED)?);
-        }
-        if let Some(writer) = writers.get_mut(&partition) {
-            writer.write(&batch, keys)?;
-        }
-    }
-    for (_, writer) in writers {
-        finished.push(writer.finish()?);
-    }
-    Ok((finished, rollup))
 }

@@ -9,6 +9,41 @@ pub fn parse(cell: &str) -> Option<Micros> {
     fast(bytes).or_else(|| epoch(bytes)).or_else(|| slow(cell))
 }
 
+/// The last time that was read: the next one is mostly of the same minute.
+#[derive(Debug, Default)]
+pub struct Memory {
+    /// Its text but for the seconds, and the minute's beginning.
+    minute: Option<([u8; 17], Micros)>,
+    /// What stood behind the seconds.
+    zone: Vec<u8>,
+}
+
+impl Memory {
+    /// What [`parse`] says.
+    pub fn parse(&mut self, cell: &str) -> Option<Micros> {
+        let bytes = cell.as_bytes();
+        let (Some(head), Some(&[tens @ b'0'..=b'5', ones @ b'0'..=b'9'])) =
+            (bytes.first_chunk::<17>(), bytes.get(17..19))
+        else {
+            return parse(cell);
+        };
+        let seconds = i64::from(tens - b'0') * 10 + i64::from(ones - b'0');
+        if let Some((minute, begins)) = &self.minute
+            && minute == head
+            && self.zone == bytes[19..]
+        {
+            return Some(begins + seconds * 1_000_000);
+        }
+        let time = fast(bytes);
+        if let Some(time) = time {
+            self.minute = Some((*head, time - seconds * 1_000_000));
+            self.zone.clear();
+            self.zone.extend_from_slice(&bytes[19..]);
+        }
+        time.or_else(|| parse(cell))
+    }
+}
+
 /// The usual form, digit by digit: date, blank or T, time, then nothing, `Z`, or an offset.
 fn fast(bytes: &[u8]) -> Option<Micros> {
     if bytes.len() < 19
@@ -155,6 +190,29 @@ mod tests {
     fn what_is_no_time_is_none() {
         for cell in ["", "x", "2026-13-01 00:00:00", "2026-02-30 00:00:00", "12", "2026-11-23", "99:99"] {
             assert_eq!(parse(cell), None, "{cell}");
+        }
+    }
+
+    #[test]
+    fn a_memory_changes_nothing() {
+        let mut memory = Memory::default();
+        for cell in [
+            "2026-11-23 21:54:05+0100",
+            "2026-11-23 21:54:59+0100",
+            "2026-11-23 21:54:60+0100",
+            "2026-11-23 21:54:59+0200",
+            "2026-11-23 21:54:5x+0200",
+            "2026-11-23 21:54:58.5",
+            "2026-11-23 21:54:58",
+            "2026-11-23 21:54",
+            "2026-13-23 21:54:58",
+            "2026-11-23T21:54:07Z",
+            "2026-11-23T21:54:08Z",
+            "1795467245.012345678",
+            "",
+        ] {
+            assert_eq!(memory.parse(cell), parse(cell), "{cell}");
+            assert_eq!(memory.parse(cell), parse(cell), "{cell}");
         }
     }
 

@@ -2,6 +2,7 @@
 //! reply's text first, then its codes, then PowerMTA's category.
 
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
 
 use hashbrown::HashMap;
 use regex::bytes::{RegexSet, RegexSetBuilder};
@@ -186,10 +187,35 @@ enum Strength {
     Weak,
 }
 
+/// Patterns that are asked together, as an automaton from the first question on: building all of them takes
+/// tens of milliseconds, and most files ask few.
+#[derive(Debug, Default)]
+struct Set {
+    patterns: Vec<String>,
+    built: OnceLock<RegexSet>,
+}
+
+impl Set {
+    const fn new(patterns: Vec<String>) -> Self {
+        Self { patterns, built: OnceLock::new() }
+    }
+
+    fn get(&self) -> &RegexSet {
+        // Whoever adds patterns that no test knows has called `check`.
+        self.built.get_or_init(|| set_of(&self.patterns).unwrap_or_else(|_| RegexSet::empty()))
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        let set = set_of(&self.patterns).map_err(|source| Error::TooLarge(Box::new(source)))?;
+        self.built.get_or_init(|| set);
+        Ok(())
+    }
+}
+
 /// Consecutive rules that are asked together.
 #[derive(Debug)]
 struct Stage {
-    set: RegexSet,
+    set: Set,
     /// The index of its first rule.
     first: usize,
     strength: Strength,
@@ -197,10 +223,10 @@ struct Stage {
     only: Option<usize>,
 }
 
-/// The catalogue of replies. Building it takes tens of milliseconds, so it is built once.
+/// The catalogue of replies.
 #[derive(Debug)]
 pub struct Catalogue {
-    signature: RegexSet,
+    signature: Set,
     /// The provider of each signature.
     signers: Vec<usize>,
     /// In the order in which they are asked.
@@ -240,7 +266,7 @@ impl Catalogue {
 
     fn empty() -> Self {
         Self {
-            signature: RegexSet::empty(),
+            signature: Set::default(),
             signers: Vec::new(),
             stages: Vec::new(),
             rules: Vec::new(),
@@ -257,7 +283,7 @@ impl Catalogue {
     fn build(source: Source, entries: &[Entry]) -> Result<Self, Error> {
         let mut catalogue = Self::empty();
         let signatures: Vec<String> = source.signature.iter().map(|signature| compiled(&signature.pattern)).collect();
-        catalogue.signature = set_of(&signatures).map_err(|source| Error::TooLarge(Box::new(source)))?;
+        catalogue.signature = Set::new(signatures);
         catalogue.signers = source.signature.iter().map(|signature| catalogue.intern(&signature.provider)).collect();
         for entry in entries {
             // The set would not say which of its patterns is wrong.
@@ -265,11 +291,12 @@ impl Catalogue {
                 .map_err(|source| Error::Pattern { pattern: entry.pattern.clone(), source })?;
         }
         // Codes are the provider's alone, so anyone may quote them; phrases are not.
-        catalogue.add(entries, Strength::Strong, true, WIDE)?;
-        catalogue.add(&source.code, Strength::Strong, false, PLAIN)?;
-        catalogue.add(&source.phrase, Strength::Strong, true, PLAIN)?;
-        catalogue.add(&source.generic, Strength::Strong, false, WIDE)?;
-        catalogue.add(&source.weak, Strength::Weak, false, WIDE)?;
+        catalogue.add(entries, Strength::Strong, true, WIDE);
+        catalogue.stages.iter().try_for_each(|stage| stage.set.check())?;
+        catalogue.add(&source.code, Strength::Strong, false, PLAIN);
+        catalogue.add(&source.phrase, Strength::Strong, true, PLAIN);
+        catalogue.add(&source.generic, Strength::Strong, false, WIDE);
+        catalogue.add(&source.weak, Strength::Weak, false, WIDE);
         catalogue.status = tails(source.status);
         catalogue.status_vague = tails(source.status_vague);
         catalogue.category = source.category.into_iter().collect();
@@ -289,7 +316,7 @@ impl Catalogue {
     }
 
     /// Appends a group of rules; `bound` ones count only for their provider.
-    fn add(&mut self, group: &[Entry], strength: Strength, bound: bool, together: usize) -> Result<(), Error> {
+    fn add(&mut self, group: &[Entry], strength: Strength, bound: bool, together: usize) {
         for same in group.chunk_by(|a, b| !bound || a.provider == b.provider) {
             let only = same
                 .first()
@@ -298,12 +325,10 @@ impl Catalogue {
                 .map(|name| self.intern(name));
             for chunk in same.chunks(together) {
                 let patterns: Vec<String> = chunk.iter().map(|entry| compiled(&entry.pattern)).collect();
-                let set = set_of(&patterns).map_err(|source| Error::TooLarge(Box::new(source)))?;
-                self.stages.push(Stage { set, first: self.rules.len(), strength, only });
+                self.stages.push(Stage { set: Set::new(patterns), first: self.rules.len(), strength, only });
                 self.rules.extend_from_slice(chunk);
             }
         }
-        Ok(())
     }
 
     fn intern(&mut self, provider: &str) -> usize {
@@ -435,9 +460,10 @@ impl Catalogue {
             let counts = stage.only.is_none()
                 || stage.only == answered
                 || stage.only.is_some_and(|only| signed.get_or_insert_with(|| self.signed(text)).contains(&only));
-            if counts && stage.set.is_match(text) {
+            if counts && stage.set.get().is_match(text) {
                 // A set of one needs no list of what matched.
-                let at = if stage.set.len() == 1 { Some(0) } else { stage.set.matches(text).iter().next() };
+                let at =
+                    if stage.set.patterns.len() == 1 { Some(0) } else { stage.set.get().matches(text).iter().next() };
                 return at.map(|at| stage.first + at);
             }
         }
@@ -446,10 +472,10 @@ impl Catalogue {
 
     /// Whose signatures the text bears.
     fn signed(&self, text: &[u8]) -> Vec<usize> {
-        if !self.signature.is_match(text) {
+        if !self.signature.get().is_match(text) {
             return Vec::new();
         }
-        self.signature.matches(text).iter().filter_map(|at| self.signers.get(at).copied()).collect()
+        self.signature.get().matches(text).iter().filter_map(|at| self.signers.get(at).copied()).collect()
     }
 }
 
@@ -498,6 +524,14 @@ fn look_up(table: &HashMap<String, ReplyClass>, enhanced: &str) -> Option<ReplyC
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_automaton_of_the_asset_can_be_built() {
+        let catalogue = Catalogue::builtin();
+        catalogue.signature.check().unwrap();
+        catalogue.stages.iter().for_each(|stage| stage.set.check().unwrap());
+        assert!(catalogue.stages.len() > 3);
+    }
 
     #[test]
     fn the_catalogue_of_the_program_is_sound() {

@@ -18,6 +18,7 @@ mod formats;
 mod fsck;
 mod ingest;
 mod journeys;
+mod large;
 mod live;
 mod mutants;
 mod screens;

@@ -67,7 +67,7 @@ impl Bench {
     /// The events, as text, in the order of their rows; and line and offset of every reject.
     fn read(&self, content: &[u8]) -> (Vec<String>, Vec<(u64, u64)>) {
         let names = Names::new(&self.config.ingest);
-        let mut roles = None;
+        let (mut roles, mut in_order) = (None, false);
         loop {
             let staging = Staging::create(self.desk.catalog().layout()).unwrap();
             let member = Member {
@@ -83,12 +83,14 @@ impl Bench {
                 max_record: MAX_RECORD,
                 staging: &staging,
                 file_id: 1,
+                in_order,
                 known_lengths: &[],
                 first: Place::default(),
                 stop: &AtomicBool::new(false),
             };
             match stage(context, member, roles, &mut |_, _| {}) {
                 Err(Error::Roles(right)) => roles = Some(right),
+                Err(Error::Headers) => in_order = true,
                 Err(error) => panic!("{error}"),
                 Ok(staged) => {
                     let place = staging.path().join("rejected.csv");
