@@ -46,6 +46,8 @@ pub struct FileRow {
     pub path: String,
     /// Its role; empty while unknown.
     pub role: String,
+    /// Which reading of an ambiguous name was taken; empty where there is only one.
+    pub reading: String,
     /// Its state; `None` for a word we don't know.
     pub status: Option<Status>,
     /// Bytes in all.
@@ -231,6 +233,7 @@ fn blank(path: &str) -> FileRow {
         name,
         path: path.to_owned(),
         role: String::new(),
+        reading: String::new(),
         status: None,
         bytes: 0,
         read: 0,
@@ -265,6 +268,7 @@ fn from_table(table: &Table, row: usize) -> FileRow {
     FileRow {
         name: words("name"),
         role: words("type"),
+        reading: words("reading"),
         status: Status::parse(&words("status")),
         bytes: int("bytes").and_then(|bytes| u64::try_from(bytes).ok()).unwrap_or_default(),
         rows: int("rows").unwrap_or_default(),

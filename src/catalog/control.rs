@@ -32,7 +32,7 @@ CREATE TABLE IF NOT EXISTS files (
   role TEXT, bytes INTEGER NOT NULL DEFAULT 0, sha256 TEXT, received_at INTEGER NOT NULL,
   status TEXT NOT NULL, rows INTEGER NOT NULL DEFAULT 0, rejected_rows INTEGER NOT NULL DEFAULT 0,
   min_time INTEGER, max_time INTEGER, filled TEXT, marks TEXT, same_as INTEGER,
-  followed INTEGER NOT NULL DEFAULT 0, error TEXT NOT NULL DEFAULT '', seq INTEGER);
+  followed INTEGER NOT NULL DEFAULT 0, reading TEXT NOT NULL DEFAULT '', error TEXT NOT NULL DEFAULT '', seq INTEGER);
 CREATE INDEX IF NOT EXISTS files_by_sha ON files (sha256) WHERE status = 'done';
 CREATE INDEX IF NOT EXISTS files_by_path ON files (path);
 CREATE TABLE IF NOT EXISTS segments (
@@ -80,6 +80,8 @@ pub struct FileRow {
     pub max_time: Option<Micros>,
     /// What went wrong.
     pub error: String,
+    /// Which reading of an ambiguous name was taken, such as rate blocks for `rb`; else empty.
+    pub reading: String,
 }
 
 /// One Parquet file of events or copies.
@@ -186,6 +188,8 @@ pub struct FileDone {
     pub marks: Marks,
     /// The file whose rows stand for those of this one.
     pub same_as: Option<i64>,
+    /// Which reading of an ambiguous name was taken; empty where there is only one.
+    pub reading: String,
     /// A remark for the file table.
     pub error: String,
 }
@@ -578,7 +582,7 @@ impl Control {
             "SELECT f.id, f.name, f.path, f.role, f.bytes, f.sha256, f.received_at, f.status, f.rows, f.rejected_rows,
                (SELECT coalesce(sum(p.rows), 0) FROM segment_files p JOIN segments s ON s.id = p.segment_id
                 WHERE p.file_id = f.id AND (s.shadow >> 31) & 1 = 1 AND s.seq_removed IS NULL),
-               f.min_time, f.max_time, f.error FROM files f WHERE {condition}"
+               f.min_time, f.max_time, f.error, f.reading FROM files f WHERE {condition}"
         );
         let mut statement = self.db.prepare(&sql)?;
         let rows = statement.query_map(values, file_row)?;
@@ -647,7 +651,7 @@ impl Control {
             tx.execute(
                 "UPDATE files SET status = 'done', role = ?2, bytes = ?3, sha256 = ?4, rows = ?5, rejected_rows = ?6,
                  min_time = ?7, max_time = ?8, filled = ?9, error = ?10, seq = ?11, marks = ?12,
-                 followed = ?13 WHERE id = ?1 AND (status IN ('ingesting', 'interrupted') OR followed AND status = 'done')",
+                 followed = ?13, reading = ?14 WHERE id = ?1 AND (status IN ('ingesting', 'interrupted') OR followed AND status = 'done')",
                 params![
                     id,
                     done.role,
@@ -661,7 +665,8 @@ impl Control {
                     done.error,
                     seq,
                     print_marks(&done.marks),
-                    change.followed
+                    change.followed,
+                    done.reading
                 ],
             )?;
             if tx.changes() != 1 {
@@ -888,6 +893,7 @@ fn file_row(row: &Row<'_>) -> rusqlite::Result<FileRow> {
         min_time: row.get(11)?,
         max_time: row.get(12)?,
         error: row.get(13)?,
+        reading: row.get(14)?,
     })
 }
 

@@ -96,6 +96,9 @@ fn ingest_line(row: &FileRow) -> String {
     let mut line = format!("{:<11} {}", row.status.as_str(), row.name);
     if row.status == Status::Done {
         line += &format!("  {} rows", row.rows);
+        if !row.reading.is_empty() {
+            line += &format!(" of {}", row.reading);
+        }
         if row.merged_rows > 0 {
             line += &format!(", {} merged", row.merged_rows);
         }

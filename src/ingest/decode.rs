@@ -103,6 +103,8 @@ pub struct Tally {
     pub max_time: Option<Micros>,
     /// Latencies below zero, counted as 0.
     pub negative_latencies: u64,
+    /// Rows of an operator's own rate-block file.
+    pub rate_blocks: u64,
 }
 
 impl Tally {
@@ -110,12 +112,27 @@ impl Tally {
     pub fn join(&mut self, other: &Self) {
         self.rows += other.rows;
         self.negative_latencies += other.negative_latencies;
+        self.rate_blocks += other.rate_blocks;
         for index in 0..self.by_type.len() {
             self.by_type[index] += other.by_type[index];
             self.filled[index].join(other.filled[index]);
         }
         self.min_time = [self.min_time, other.min_time].into_iter().flatten().min();
         self.max_time = self.max_time.max(other.max_time);
+    }
+
+    /// Which reading of an ambiguous name was taken: `rb` may hold remote bounces or an operator's rate
+    /// blocks, `tran` failed attempts or whole deliveries (`reference/powermta-files.md` §6).
+    pub fn reading(&self, roles: RolePlan) -> &'static str {
+        let rows = |record: RecordType| self.by_type[record.index()];
+        match roles {
+            RolePlan::File(Role::Rb) if self.rate_blocks == 0 => "remote bounces",
+            RolePlan::File(Role::Rb) if self.rate_blocks == self.rows => "rate blocks",
+            RolePlan::File(Role::Rb) => "remote bounces and rate blocks",
+            RolePlan::File(Role::Tran) if rows(RecordType::T) + rows(RecordType::Tq) == self.rows => "failed attempts",
+            RolePlan::File(Role::Tran) => "deliveries",
+            _ => "",
+        }
     }
 
     /// The record types met, as bits.
@@ -466,6 +483,7 @@ impl<'a> Decoder<'a> {
         tally.rows += 1;
         tally.by_type[said.record.index()] += 1;
         tally.filled[said.record.index()].join(found.filled);
+        tally.rate_blocks += u64::from(said.kind == Kind::RateBlock);
         tally.negative_latencies += u64::from(said.latency().is_some_and(|ms| ms < 0));
         if let Some(time) = said.event_time {
             tally.min_time = Some(tally.min_time.map_or(time, |min| min.min(time)));

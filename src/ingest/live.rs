@@ -367,6 +367,7 @@ impl Live {
             filled: staged.tally.filled,
             marks: taken.marks.clone(),
             same_as: None,
+            reading: staged.tally.reading(staged.roles).to_owned(),
             error: match remark_of(&staged) {
                 remark if remark.is_empty() || staged.tally.rows == 0 => "followed while it is written".to_owned(),
                 remark => format!("followed while it is written; {remark}"),

@@ -393,6 +393,7 @@ impl Ingest {
             filled: staged.tally.filled,
             marks: marks_of(&staged.content),
             same_as: None,
+            reading: staged.tally.reading(staged.roles).to_owned(),
             error: remark,
         };
         let place = self.catalog.layout().rejects().join(format!("file-{id}.csv"));
@@ -544,5 +545,6 @@ fn unread(path: &Path, status: Status, error: &Error) -> FileRow {
         min_time: None,
         max_time: None,
         error: error.to_string(),
+        reading: String::new(),
     }
 }

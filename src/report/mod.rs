@@ -100,7 +100,8 @@ impl Asked<'_> {
             Report::Replies => self.replies(scope).await,
             Report::Events => self.events(scope).await,
             Report::Files => {
-                Ok(arrange(files(&self.engine.catalog().files().map_err(Failure::from_catalog)?), self.page, None))
+                let rows = self.engine.catalog().files().map_err(Failure::from_catalog)?;
+                Ok(arrange(files_with_reading(&rows), self.page, None))
             }
         }
     }
@@ -420,6 +421,17 @@ fn compare(a: &Value, b: &Value, descending: bool) -> std::cmp::Ordering {
         },
     };
     if descending { order.reverse() } else { order }
+}
+
+/// The file table with the reading that was taken of ambiguous names, for the screen.
+fn files_with_reading(rows: &[FileRow]) -> Table {
+    let mut table = files(rows);
+    let head = Table::with_heads([("reading", Unit::Text)]).heads;
+    table.heads.extend(head);
+    for (cells, file) in table.rows.iter_mut().zip(rows) {
+        cells.push(Value::text(&file.reading));
+    }
+    table
 }
 
 /// The file table of SPEC §2.4.

@@ -581,3 +581,23 @@ fn international_names_and_bytes_that_are_no_utf8_are_kept() {
     let (_, events, rejects) = read("a.csv", &content);
     assert_eq!((events.len(), rejects.len()), (0, 1));
 }
+
+#[test]
+fn the_file_table_says_which_reading_of_a_name_was_taken() {
+    let desk = Desk::new();
+    let remote = "type,timeLogged,orig,rcpt,dsnStatus\nrb,2026-11-23 10:00:00+0000,a@x.example,b@y.example,5.1.1\n";
+    let blocks =
+        "type,timeLogged,vmta,domain,rbType,dsnDiag\nrb,2026-11-23 10:00:00+0000,v1,y.example,throttle,421 slow\n";
+    let attempts = "type,timeLogged,rcpt\nt,2026-11-23 10:00:00+0000,b@y.example\n";
+    let deliveries = "type,timeLogged,rcpt\nd,2026-11-23 10:00:00+0000,b@y.example\n";
+    for (name, text, role, reading) in [
+        ("rb-1.csv", remote, "rb", "remote bounces"),
+        ("rb-2.csv", blocks, "rb", "rate blocks"),
+        ("tran-1.csv", attempts, "tran", "failed attempts"),
+        ("tran-2.csv", deliveries, "tran", "deliveries"),
+        ("acct-1.csv", &deliveries.replace("b@y", "c@y"), "acct", ""),
+    ] {
+        let row = desk.ingest(name, format!("{text}\n"));
+        assert_eq!((row.role.as_deref(), row.reading.as_str()), (Some(role), reading), "{name}");
+    }
+}
