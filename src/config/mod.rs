@@ -138,14 +138,15 @@ pub struct Retention {
     pub rollups_days: u32,
     /// Gigabytes (10⁹ bytes) that events may take on disk; the oldest days go first. 0: no limit.
     pub max_gb: f64,
-    /// Hours after which a file that has left the catalog is deleted: readers of the published table may
-    /// still be at it.
+    /// Hours for which a file that has left the catalog stays on disk, for other programs that are in the
+    /// middle of a query on the published tables. Meanwhile reading all Parquet files of a folder, instead
+    /// of the table, counts replaced rows twice.
     pub grace_hours: u32,
 }
 
 impl Default for Retention {
     fn default() -> Self {
-        Self { events_days: 90, rollups_days: 400, max_gb: 0.0, grace_hours: 24 }
+        Self { events_days: 90, rollups_days: 400, max_gb: 0.0, grace_hours: 0 }
     }
 }
 
