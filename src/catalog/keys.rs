@@ -3,7 +3,8 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::compute::cast;
@@ -60,6 +61,39 @@ pub fn read_keys(path: &Path) -> Result<Vec<u64>> {
     let mut keys = Vec::new();
     for batch in open(path)?.with_batch_size(1 << 16).build()? {
         keys.extend_from_slice(batch?.column(0).as_primitive::<UInt64Type>().values());
+    }
+    Ok(keys)
+}
+
+/// Key hashes that were read before; a file of keys never changes. A backlog of small files asks for the same
+/// ones at each commit.
+#[derive(Debug, Default)]
+pub(super) struct KeyMemory {
+    known: HashMap<PathBuf, Arc<Vec<u64>>>,
+    held: usize,
+}
+
+impl KeyMemory {
+    /// Hashes that are kept: 8 MiB.
+    const MOST: usize = 1 << 20;
+    /// Only files of few rows are kept: of others reading costs little more than looking at them.
+    const FEW: usize = 1 << 14;
+}
+
+/// The key hashes of a segment's rows.
+pub(super) fn keys_of(catalog: &Catalog, path: &Path) -> Result<Arc<Vec<u64>>> {
+    let memory = || catalog.keys.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    if let Some(keys) = memory().known.get(path) {
+        return Ok(Arc::clone(keys));
+    }
+    let keys = Arc::new(read_keys(path)?);
+    if keys.len() <= KeyMemory::FEW {
+        let mut memory = memory();
+        if memory.held + keys.len() > KeyMemory::MOST {
+            *memory = KeyMemory::default();
+        }
+        memory.held += keys.len();
+        memory.known.insert(path.to_owned(), Arc::clone(&keys));
     }
     Ok(keys)
 }

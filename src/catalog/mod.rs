@@ -163,6 +163,8 @@ pub struct Catalog {
     layout: Layout,
     control: Mutex<Control>,
     cached: Mutex<Option<(i64, Arc<Snapshot>)>>,
+    /// Key hashes of small segments.
+    keys: Mutex<keys::KeyMemory>,
     /// Segments that were found damaged, and what is wrong with them; no snapshot holds them.
     damaged: Mutex<BTreeMap<String, String>>,
 }
@@ -178,7 +180,13 @@ impl Catalog {
         let control = Control::open(&layout.control())?;
         // A full disk must not keep readers out; what is left undone now is done by a later start.
         recover::recover(&layout, &control).ok();
-        Ok(Arc::new(Self { layout, control: Mutex::new(control), cached: Mutex::default(), damaged: Mutex::default() }))
+        Ok(Arc::new(Self {
+            layout,
+            control: Mutex::new(control),
+            cached: Mutex::default(),
+            keys: Mutex::default(),
+            damaged: Mutex::default(),
+        }))
     }
 
     /// Where things are on disk.

@@ -13,7 +13,7 @@ use arrow::datatypes::{Int64Type, UInt64Type};
 
 use super::commit::{Staging, blank_segment, segment_path, unique};
 use super::control::{FileDone, Segment};
-use super::keys::{Files, open, read_keys, read_numbers, read_rows};
+use super::keys::{Files, keys_of, open, read_keys, read_numbers, read_rows};
 use super::layout::Layout;
 use super::merge::{KeyRow, Shadow, solve};
 use super::write::{SegmentWriter, Staged};
@@ -128,7 +128,7 @@ pub(super) fn find_moves(
         let mut candidates: Vec<(usize, Vec<usize>)> = Vec::new();
         let mut shared: HashSet<u64> = HashSet::new();
         for index in &near {
-            let keys = read_keys(&sources[*index].keys)?;
+            let keys = keys_of(catalog, &sources[*index].keys)?;
             let rows: Vec<usize> = keys
                 .iter()
                 .enumerate()

@@ -22,7 +22,7 @@ use std::fs::{self, File};
 use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -30,6 +30,7 @@ use sha2::{Digest, Sha256};
 
 use crate::catalog::commit::{Arrival, Incoming, Outcome, Staging, commit_file};
 use crate::catalog::control::{FIRST_MARK, FileDone, FileRow, Marks};
+use crate::catalog::keep::keep;
 use crate::catalog::locks::Lock;
 use crate::catalog::{self, Catalog, clock};
 use crate::config::{Config, Duplicates};
@@ -112,6 +113,8 @@ impl Error {
 
 /// Times that a file is read, since it changed meanwhile or its beginning did not tell what it is.
 const ATTEMPTS: usize = 5;
+/// Files after which small segments are joined in the middle of a backlog.
+const TIDY_AFTER: usize = 100;
 /// Locks that stand for paths; two paths may share one.
 const PATH_LOCKS: u64 = 4096;
 
@@ -124,6 +127,8 @@ pub struct Ingest {
     config: Config,
     /// Files that are followed while they are written; the inbox leaves them alone.
     followed: Mutex<HashSet<PathBuf>>,
+    /// Files that became visible since the catalog was last tidied.
+    untidy: AtomicUsize,
 }
 
 /// What an ingest call did to its caller's file.
@@ -138,6 +143,7 @@ impl Ingest {
             names: Names::new(&config.ingest),
             config: config.clone(),
             followed: Mutex::default(),
+            untidy: AtomicUsize::new(0),
         })
     }
 
@@ -408,7 +414,15 @@ impl Ingest {
             arrival: Arrival::Whole,
         };
         match commit_file(&self.catalog, staging, incoming, clock())? {
-            Outcome::Done { .. } => Ok(None),
+            Outcome::Done { .. } => {
+                // Each commit looks at all segments near it; a backlog of small files must not pile them up.
+                if self.untidy.fetch_add(1, Ordering::Relaxed) + 1 >= TIDY_AFTER {
+                    self.untidy.store(0, Ordering::Relaxed);
+                    // What cannot be tidied up now is left for the next time.
+                    keep(&self.catalog, &self.config.retention, clock()).ok();
+                }
+                Ok(None)
+            }
             Outcome::Duplicate(known) => {
                 fs::remove_file(place).ok();
                 Ok(Some(self.duplicate(&known)))
