@@ -28,7 +28,7 @@ def proceeds(program, inbox, problems):
 
 
 def main():
-    args = arguments(__doc__, kills=300, files=200, rows=3500, gap=0.25)
+    args = arguments(__doc__, kills=300, files=200, rows=3500, gap=0.25, limit=2.0)
     chance, problems, root = random.Random(args.seed), Problems(), scratch(args)
     files, truth = generate(
         args, root / "inbox", messages=args.files * args.rows // 2, max_file_rows=args.rows, overlap=100
@@ -69,7 +69,7 @@ def main():
         like_truth(program, truth, problems, where)
         left = max(left, orphans(program.catalog))
     for name, seconds in [("answer", answer), ("proceed", proceed)]:
-        if seconds and max(seconds) >= 2:
+        if seconds and max(seconds) >= args.limit:
             problems.add(f"recovery ({name}) took {max(seconds):.2f} s")
     finish(
         args, root, problems, kills=kills, rounds=rounds, files=len(files), copies=len(copies), rows=rows, orphans=left,

@@ -1,6 +1,10 @@
 #!/usr/bin/env python3
-"""R2, R3: a fault at the k-th write, fsync, rename (link, mkdir), ftruncate and open-for-write of a three-file ingest,
-for every k: ENOSPC once, ENOSPC from then on, EIO, SIGKILL. Earlier data stays readable, the next run is exactly once."""
+"""R2, R3: a fault at the k-th write, fsync, rename (link, mkdir), ftruncate and open-for-write of an operation, for every
+k: ENOSPC once, ENOSPC from then on, EIO, SIGKILL. Earlier data stays readable, the next run is exactly once.
+
+Operations: `ingest` takes three files in, of which one makes older segments be written anew; `join` does so in a catalog
+whose small segments and rollups are joined at its end; `grow` brings the whole of a file whose beginning is there; `remove`
+takes a file out that had shadowed another's rows."""
 
 import os
 import shutil
@@ -19,7 +23,7 @@ FAULTS = [
 
 
 def main():
-    args = arguments(__doc__, every=1, messages=600, jobs=2, no_disk=False)
+    args = arguments(__doc__, every=1, messages=600, jobs=2, no_disk=False, operation="ingest", limit=2.0)
     problems, root = Problems(), scratch(args)
     shim = root / "fault.so"
     source = Path(__file__).with_name("fault.c")
@@ -28,23 +32,39 @@ def main():
     acct = [path for path in files if path.name.startswith("acct")]
     bounce = [path for path in files if path.name.startswith("bounce")]
     # The bounce file first: the acct files rank before it, so its segments are written anew.
-    earlier, three = [acct[0]], bounce[:1] + acct[1:3]
+    earlier, three, gone = [acct[0]], bounce[:1] + acct[1:3], None
+    if args.operation == "join":
+        files, _ = generate(args, root / "more", messages=args.messages, max_file_rows=args.messages // 8, overlap=10)
+        acct = [path for path in files if path.name.startswith("acct")]
+        earlier, three = acct[:3], acct[3:7]
+    elif args.operation == "remove":
+        earlier, three, gone = bounce[:1] + acct[:2], [], acct[1]
+    elif args.operation == "grow":
+        three = acct[1:2]
     base = root / "base"
     base.mkdir()
     pmtop(args, base / "catalog").ingest(*earlier)
+    if args.operation == "grow":
+        part = root / "part" / three[0].name
+        part.parent.mkdir()
+        lines = three[0].read_bytes().splitlines(keepends=True)
+        part.write_bytes(b"".join(lines[: len(lines) // 2]))
+        pmtop(args, base / "catalog").ingest(part)
     before = pmtop(args, base / "catalog").count("select count(*) from events")
+    command = ["files", "remove", gone.name] if gone else ["ingest", *three]
+    held = [path for path in earlier + three if path != gone]
 
     def faulty(program, **settings):
         env = {**program.env, "LD_PRELOAD": str(shim), **{k: str(v) for k, v in settings.items()}}
         return subprocess.run(
-            program.command("ingest", *three), env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            program.command(*command), env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
             timeout=60, check=False,
         )
 
     shutil.copytree(base, root / "count")
     faulty(pmtop(args, root / "count" / "catalog"), FAULT_COUNT=root / "count.txt")
     calls = {line.split()[0]: int(line.split()[1]) for line in (root / "count.txt").read_text().splitlines()}
-    whole = exactly_once(root / "count" / "catalog", earlier + three, problems, "without a fault")
+    whole = exactly_once(root / "count" / "catalog", held, problems, "without a fault")
     cases = [(*fault, k) for fault in FAULTS for k in range(1, calls[fault[0]] + 1, args.every)]
     recoveries, silent = [], []
 
@@ -63,16 +83,21 @@ def main():
                 silent.append(where)
             seconds, rows = timed(lambda: program.count("select count(*) from events"))
             recoveries.append(seconds)
-            if rows < before or rows > whole:
+            if rows < min(before, whole) or rows > max(before, whole) or (gone and rows not in (before, whole)):
                 found.add(f"{where}: {rows} events readable after the fault, {before} before")
             if done.returncode == 0 and what != "KILL" and rows != whole:
                 found.add(f"{where}: exit 0, but {rows} events instead of {whole}")
-            seconds, lines = timed(lambda: program.ingest(*three, ok=(0, 1)))
+            if gone:
+                seconds, _ = timed(lambda: subprocess.run(
+                    program.command(*command), env=program.env, capture_output=True, timeout=60, check=False))
+                lines = []
+            else:
+                seconds, lines = timed(lambda: program.ingest(*three, ok=(0, 1)))
             recoveries.append(seconds)
             for line in lines:
                 if line["status"] not in ("done", "duplicate"):
                     found.add(f"{where}: next run: {line['name']} {line['status']}: {line['error']}")
-            exactly_once(program.catalog, earlier + three, found, where)
+            exactly_once(program.catalog, held, found, where)
         except Exception as error:  # a test that goes on, and says so
             found.add(f"{where}: {type(error).__name__}: {str(error)[-600:]}")
         problems.extend(found)
@@ -81,11 +106,11 @@ def main():
 
     with ThreadPoolExecutor(args.jobs) as pool:
         list(pool.map(case, range(len(cases))))
-    if recoveries and max(recoveries) >= 2:
+    if recoveries and max(recoveries) >= args.limit:
         problems.add(f"recovery took {max(recoveries):.2f} s")
-    small = 'skipped(--no-disk)' if args.no_disk else tmpfs(args, root, earlier + three, problems)
+    small = "skipped" if args.no_disk or args.operation != "ingest" else tmpfs(args, root, earlier + three, problems)
     finish(
-        args, root, problems, cases=len(cases), **{f"{name}_calls": n for name, n in calls.items()}, not_reached=len(silent),
+        args, root, problems, operation=args.operation, cases=len(cases), **{f"{name}_calls": n for name, n in calls.items()}, not_reached=len(silent),
         recovery_max_s=f"{max(recoveries, default=0):.2f}", tmpfs=small,
     )
 
