@@ -47,6 +47,11 @@ impl FillMask {
         self.0 |= 1 << column as u8;
     }
 
+    /// Whether a column is filled.
+    pub const fn holds(self, column: KeyColumn) -> bool {
+        self.0 & (1 << column as u8) != 0
+    }
+
     /// Adds what another row fills.
     pub const fn join(&mut self, other: Self) {
         self.0 |= other.0;

@@ -22,6 +22,7 @@ use datafusion::prelude::{SessionConfig, SessionContext};
 use futures::future::BoxFuture;
 
 use crate::catalog::merge::ALL_ROLES;
+use crate::catalog::merge::KeyColumn;
 use crate::catalog::{Catalog, Snapshot};
 use crate::config::Config;
 use crate::event::provider::Providers;
@@ -206,7 +207,7 @@ impl Engine {
         }
         let fields = resolved.scope.filters().iter().map(|filter| filter.field).chain(group);
         for field in fields {
-            if !self.received_rows_carry(snapshot, field)? {
+            if !self.received_rows_carry(snapshot, resolved, field)? {
                 return Ok(false);
             }
         }
@@ -215,7 +216,17 @@ impl Engine {
 
     /// Whether `r` rows fill a field's column. Their provider is known by the domain alone, without the
     /// host that answered, so it does not count.
-    fn received_rows_carry(&self, snapshot: &Snapshot, field: Field) -> Result<bool, Failure> {
+    fn received_rows_carry(&self, snapshot: &Snapshot, resolved: &Resolved, field: Field) -> Result<bool, Failure> {
+        // Of some files alone, those count that fill the column for their received rows.
+        if let (Field::Job, Some(files)) = (field, &resolved.files) {
+            for id in files {
+                let filled = self.catalog.control(|control| control.file_keys(*id)).map_err(Failure::from_catalog)?.1;
+                if filled[RecordType::R.index()].holds(KeyColumn::Job) {
+                    return Ok(true);
+                }
+            }
+            return Ok(false);
+        }
         match field {
             Field::Type | Field::File | Field::Sender | Field::SenderDomain | Field::Domain | Field::Recipient => {
                 Ok(true)

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Small random sets of files that share rows, with columns missing here and there: the answers must not depend on the
-order of the files, and a filter on types or files must give what a catalog of only those files gives (SPEC 2.6).
+order of the files, a filter on types or files must give what a catalog of only those files gives, and so must removing a
+file (SPEC 2.4, 2.6).
 
     python tests/oracle/merge.py --pmtop target/release/pmtop [--cases 40] [--seed 1]
 """
@@ -139,6 +140,19 @@ def check(program, work, files, rng):
             if got != want:
                 details = differing(got["totals"], want["totals"])
                 yield f"--type {' '.join(chosen)}: {details or 'rows by job'}"
+    # A file that goes takes nothing else along, and what it had shadowed comes back.
+    for gone in paths:
+        catalog, without = work / f"order-{len(orders[:3]) - 1}", work / f"without-{gone.stem}"
+        program.run(catalog, "files", "remove", gone.name)
+        for path in paths:
+            if path != gone:
+                program.run(without, "ingest", str(path))
+        got = (program.answers(catalog), events_of(program, catalog))
+        want = (program.answers(without), events_of(program, without))
+        if got != want:
+            details = differing(got[0]["totals"], want[0]["totals"])
+            yield f"after removing {gone.name}: {details or 'rows by job, or the events themselves'}"
+        program.run(catalog, "ingest", str(gone))
     for chosen in itertools.combinations(paths, 2):
         catalog = work / f"only-{'-'.join(path.stem for path in chosen)}"
         for path in chosen:
