@@ -46,7 +46,7 @@ pub struct FileRow {
     pub path: String,
     /// Its role; empty while unknown.
     pub role: String,
-    /// Which reading of an ambiguous name was taken; empty where there is only one.
+    /// How it was read where that may surprise; else empty.
     pub reading: String,
     /// Its state; `None` for a word we don't know.
     pub status: Option<Status>,

@@ -80,7 +80,7 @@ pub struct FileRow {
     pub max_time: Option<Micros>,
     /// What went wrong.
     pub error: String,
-    /// Which reading of an ambiguous name was taken, such as rate blocks for `rb`; else empty.
+    /// How it was read where that may surprise: as rate blocks for `rb`, or while it is written; else empty.
     pub reading: String,
 }
 
@@ -188,7 +188,7 @@ pub struct FileDone {
     pub marks: Marks,
     /// The file whose rows stand for those of this one.
     pub same_as: Option<i64>,
-    /// Which reading of an ambiguous name was taken; empty where there is only one.
+    /// How it was read where that may surprise; else empty.
     pub reading: String,
     /// A remark for the file table.
     pub error: String,

@@ -97,7 +97,7 @@ fn ingest_line(row: &FileRow) -> String {
     if row.status == Status::Done {
         line += &format!("  {} rows", row.rows);
         if !row.reading.is_empty() {
-            line += &format!(" of {}", row.reading);
+            line += &format!(", {}", row.reading);
         }
         if row.merged_rows > 0 {
             line += &format!(", {} merged", row.merged_rows);

@@ -126,11 +126,13 @@ impl Tally {
     pub fn reading(&self, roles: RolePlan) -> &'static str {
         let rows = |record: RecordType| self.by_type[record.index()];
         match roles {
-            RolePlan::File(Role::Rb) if self.rate_blocks == 0 => "remote bounces",
-            RolePlan::File(Role::Rb) if self.rate_blocks == self.rows => "rate blocks",
-            RolePlan::File(Role::Rb) => "remote bounces and rate blocks",
-            RolePlan::File(Role::Tran) if rows(RecordType::T) + rows(RecordType::Tq) == self.rows => "failed attempts",
-            RolePlan::File(Role::Tran) => "deliveries",
+            RolePlan::File(Role::Rb) if self.rate_blocks == 0 => "read as remote bounces",
+            RolePlan::File(Role::Rb) if self.rate_blocks == self.rows => "read as rate blocks",
+            RolePlan::File(Role::Rb) => "read as remote bounces and rate blocks",
+            RolePlan::File(Role::Tran) if rows(RecordType::T) + rows(RecordType::Tq) == self.rows => {
+                "read as failed attempts"
+            }
+            RolePlan::File(Role::Tran) => "read as deliveries",
             _ => "",
         }
     }

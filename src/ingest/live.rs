@@ -367,11 +367,11 @@ impl Live {
             filled: staged.tally.filled,
             marks: taken.marks.clone(),
             same_as: None,
-            reading: staged.tally.reading(staged.roles).to_owned(),
-            error: match remark_of(&staged) {
-                remark if remark.is_empty() || staged.tally.rows == 0 => "followed while it is written".to_owned(),
-                remark => format!("followed while it is written; {remark}"),
+            reading: match staged.tally.reading(staged.roles) {
+                "" => "followed while it is written".to_owned(),
+                reading => format!("followed while it is written, {reading}"),
             },
+            error: if staged.rejects.count > 0 { remark_of(&staged) } else { String::new() },
         };
         let rejects = catalog.layout().rejects().join(format!("file-{id}.{:020}.csv", current.taken.bytes));
         let roles = staged.roles;

@@ -591,10 +591,10 @@ fn the_file_table_says_which_reading_of_a_name_was_taken() {
     let attempts = "type,timeLogged,rcpt\nt,2026-11-23 10:00:00+0000,b@y.example\n";
     let deliveries = "type,timeLogged,rcpt\nd,2026-11-23 10:00:00+0000,b@y.example\n";
     for (name, text, role, reading) in [
-        ("rb-1.csv", remote, "rb", "remote bounces"),
-        ("rb-2.csv", blocks, "rb", "rate blocks"),
-        ("tran-1.csv", attempts, "tran", "failed attempts"),
-        ("tran-2.csv", deliveries, "tran", "deliveries"),
+        ("rb-1.csv", remote, "rb", "read as remote bounces"),
+        ("rb-2.csv", blocks, "rb", "read as rate blocks"),
+        ("tran-1.csv", attempts, "tran", "read as failed attempts"),
+        ("tran-2.csv", deliveries, "tran", "read as deliveries"),
         ("acct-1.csv", &deliveries.replace("b@y", "c@y"), "acct", ""),
     ] {
         let row = desk.ingest(name, format!("{text}\n"));

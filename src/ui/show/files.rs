@@ -207,7 +207,7 @@ fn details(state: &State, file: &FileRow, wide: usize) -> Vec<(String, Style)> {
     let theme = &state.setup.theme;
     let mut head = display(&file.path).into_owned();
     if !file.reading.is_empty() {
-        write!(head, " · {} read as {}", display(&file.role), display(&file.reading)).ok();
+        write!(head, " · {}", display(&file.reading)).ok();
     }
     if file.rejected_rows > 0 {
         write!(head, " · {} bad rows put aside in rejects/", thousands(file.rejected_rows as f64)).ok();
