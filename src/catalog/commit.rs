@@ -78,11 +78,16 @@ pub struct Staging {
 impl Staging {
     /// A fresh folder below `staging/`.
     pub fn create(layout: &Layout) -> Result<Self> {
-        let folder = layout.staging().join(unique());
-        // The lock comes first: a folder that is there without a lock belongs to the dead.
-        let lock = Lock::wait(&lock_of(&folder))?;
-        layout::make_dir(&folder)?;
-        Ok(Self { folder, _lock: lock })
+        loop {
+            let folder = layout.staging().join(unique());
+            // The lock comes first: a folder that is there without a lock belongs to the dead.
+            let lock = Lock::wait(&lock_of(&folder))?;
+            // A process that starts may have taken the lock file, not yet locked, for one of the dead.
+            if lock_of(&folder).exists() {
+                layout::make_dir(&folder)?;
+                return Ok(Self { folder, _lock: lock });
+            }
+        }
     }
 
     /// The folder.

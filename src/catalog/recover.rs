@@ -42,6 +42,13 @@ pub fn recover(layout: &Layout, control: &Control) -> Result<()> {
             }
         }
     }
+    // A process may also have died between its lock and its folder.
+    for path in fs::read_dir(layout.staging())?.flatten().map(|entry| entry.path()) {
+        let alone = path.extension().is_some_and(|end| end == "lock") && !path.with_extension("").exists();
+        if alone && let Ok(Some(_lock)) = Lock::attempt(&path) {
+            fs::remove_file(&path).ok();
+        }
+    }
     Ok(())
 }
 
