@@ -200,23 +200,29 @@ struct Ids {
 }
 
 impl Ids {
-    fn of(column: &ArrayRef, words: &mut Interner) -> Result<Self> {
+    /// `known`: the ids of the words of the column's dictionary, as far as they were asked for.
+    fn of(column: &ArrayRef, words: &mut Interner, known: Option<&mut Vec<u32>>) -> Result<Self> {
         let ids = if let Some(dictionary) = column.as_dictionary_opt::<Int32Type>() {
             let values = cast(dictionary.values(), &DataType::Utf8)?;
             let values = values.as_string::<i32>();
-            // Only words that the batch uses are taken over.
-            let mut map = vec![u32::MAX; values.len()];
             let keys = dictionary.keys();
+            if keys.null_count() == keys.len() {
+                return Ok(Self { ids: vec![0; keys.len()] });
+            }
+            // Only words that rows use are taken over.
+            let mut own = Vec::new();
+            let known = known.unwrap_or(&mut own);
+            known.resize(values.len(), u32::MAX);
             (0..keys.len())
                 .map(|row| {
                     if keys.is_null(row) {
                         return 0;
                     }
                     let key = usize::try_from(keys.value(row)).unwrap_or_default();
-                    if map[key] == u32::MAX {
-                        map[key] = words.id(values.value(key));
+                    if known[key] == u32::MAX {
+                        known[key] = words.id(values.value(key));
                     }
-                    map[key]
+                    known[key]
                 })
                 .collect()
         } else {
@@ -225,6 +231,12 @@ impl Ids {
         };
         Ok(Self { ids })
     }
+}
+
+/// The ids that a builder has for the words of dictionaries that only grow, by column.
+#[derive(Debug, Default)]
+pub struct Known {
+    ids: [Vec<u32>; DIMENSIONS.len() + OUTCOMES.len()],
 }
 
 impl Builder {
@@ -250,20 +262,36 @@ impl Builder {
                 self.outcomes.id(mapped)
             })
             .collect();
-        for (key, n) in other.counts {
-            let (combo, outcome) = (combos[key.combo as usize], outcomes[key.outcome as usize]);
-            *self.counts.entry(CountKey { combo, outcome, ..key }).or_insert(0) += n;
-        }
-        for (key, more) in other.latency {
-            let key = LatencyKey { value: word(key.value), role: word(key.role), ..key };
-            self.latency.entry(key).or_default().add(more);
-        }
+        // A file's commit waits for this: both kinds at a time.
+        let (counts, latency) = (&mut self.counts, &mut self.latency);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for (key, n) in other.counts {
+                    let (combo, outcome) = (combos[key.combo as usize], outcomes[key.outcome as usize]);
+                    *counts.entry(CountKey { combo, outcome, ..key }).or_insert(0) += n;
+                }
+            });
+            for (key, more) in other.latency {
+                let key = LatencyKey { value: word(key.value), role: word(key.role), ..key };
+                latency.entry(key).or_default().add(more);
+            }
+        });
     }
 
     /// Adds rows (`sign` 1) or takes them back (`sign` -1). `shadow`: where they are copies.
     pub fn add(&mut self, batch: &RecordBatch, shadow: Shadow, sign: i64) -> Result<()> {
+        self.add_known(batch, shadow, sign, &mut Known::default())
+    }
+
+    /// Adds rows just decoded; `known` is what was learnt of their dictionaries from the batches before.
+    pub fn add_fresh(&mut self, batch: &RecordBatch, known: &mut Known) -> Result<()> {
+        self.add_known(batch, 0, 1, known)
+    }
+
+    fn add_known(&mut self, batch: &RecordBatch, shadow: Shadow, sign: i64, known: &mut Known) -> Result<()> {
         let column = |name: &str| batch.column(column_index(name).unwrap_or_default());
-        let mut ids_of = |name: &str| Ids::of(column(name), &mut self.words);
+        let mut known = known.ids.iter_mut();
+        let mut ids_of = |name: &str| Ids::of(column(name), &mut self.words, known.next());
         let dimensions = DIMENSIONS.iter().map(|name| ids_of(name)).collect::<Result<Vec<_>>>()?;
         let outcomes = OUTCOMES.iter().map(|name| ids_of(name)).collect::<Result<Vec<_>>>()?;
         let times = cast(column("event_time"), &timestamp())?;
@@ -321,7 +349,7 @@ impl Builder {
     }
 
     /// Adds the latencies of combinations to the histograms of their dimensions.
-    fn spread(&mut self) {
+    pub fn spread(&mut self) {
         let sources = LATENCY_DIMENSIONS.map(|name| DIMENSIONS.iter().position(|dimension| *dimension == name));
         for (key, cell) in self.alike.drain() {
             let combo = self.combos.tuples[key.value as usize];
@@ -369,8 +397,8 @@ impl Builder {
     }
 
     fn counts_batch(&self, date: Option<i32>) -> Result<RecordBatch> {
-        let mut rows: Vec<(&CountKey, i64)> =
-            self.counts.iter().filter(|(key, n)| key.date == date && **n != 0).map(|(key, n)| (key, *n)).collect();
+        let mut rows: Vec<(CountKey, i64)> =
+            self.counts.iter().filter(|(key, n)| key.date == date && **n != 0).map(|(key, n)| (*key, *n)).collect();
         rows.sort_unstable();
         let words = self.all_words();
         let combo = |key: &CountKey, index: usize| self.combos.tuples[key.combo as usize][index];
@@ -391,9 +419,13 @@ impl Builder {
     }
 
     fn latency_batch(&self, date: Option<i32>) -> Result<RecordBatch> {
-        let mut rows: Vec<(&LatencyKey, &LatencyCell)> =
-            self.latency.iter().filter(|(key, cell)| key.date == date && (cell.n != 0 || cell.sum != 0)).collect();
-        rows.sort_unstable_by_key(|(key, _)| **key);
+        let mut rows: Vec<(LatencyKey, LatencyCell)> = self
+            .latency
+            .iter()
+            .filter(|(key, cell)| key.date == date && (cell.n != 0 || cell.sum != 0))
+            .map(|(key, cell)| (*key, *cell))
+            .collect();
+        rows.sort_unstable_by_key(|(key, _)| *key);
         let words = self.all_words();
         let hours: TimestampMicrosecondArray = rows.iter().map(|(key, _)| Some(key.hour)).collect();
         let dimensions = rows.iter().map(|(key, _)| LATENCY_DIMENSIONS[usize::from(key.dimension)]);

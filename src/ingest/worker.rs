@@ -58,6 +58,7 @@ pub(super) struct Worker<'a> {
     writers: HashMap<Partition, SegmentWriter>,
     finished: Vec<Staged>,
     rollup: rollup::Builder,
+    known: rollup::Known,
     most_bytes: usize,
 }
 
@@ -70,6 +71,7 @@ impl<'a> Worker<'a> {
             writers: HashMap::new(),
             finished: Vec::new(),
             rollup: rollup::Builder::default(),
+            known: rollup::Known::default(),
             most_bytes: CHUNK_BYTES / workers,
         }
     }
@@ -116,6 +118,8 @@ impl<'a> Worker<'a> {
             self.write(partition)?;
         }
         self.close()?;
+        // Here and not after the workers' end, so that all do it at a time.
+        self.rollup.spread();
         Ok(Part { segments: self.finished, rollup: self.rollup, tally: self.decoder.tally })
     }
 
@@ -128,7 +132,7 @@ impl<'a> Worker<'a> {
 
     fn write(&mut self, partition: Partition) -> Result<()> {
         let Some((batch, keys)) = self.decoder.take(partition)? else { return Ok(()) };
-        self.rollup.add(&batch, 0, 1)?;
+        self.rollup.add_fresh(&batch, &mut self.known)?;
         if !self.writers.contains_key(&partition) {
             if self.writers.len() >= OPEN_SEGMENTS {
                 self.close()?;
