@@ -18,8 +18,19 @@ pub fn record(db: &Connection, root: &Path, seq: i64) -> Result<()> {
     const PATHS: &str = "SELECT path FROM segments WHERE seq_CHANGE = ?1
        UNION ALL SELECT 'keys/' || path FROM segments WHERE seq_CHANGE = ?1
        UNION ALL SELECT path FROM rollups WHERE seq_CHANGE = ?1";
-    for path in paths(db, &PATHS.replace("CHANGE", "added"), seq)? {
-        note(db, root, &path)?;
+    let added = paths(db, &PATHS.replace("CHANGE", "added"), seq)?;
+    // Other commits wait meanwhile.
+    let hash = |from: usize| -> Result<Vec<_>> {
+        added.iter().skip(from).step_by(2).map(|path| Ok((path, hash_file(&root.join(path))?))).collect()
+    };
+    let (others, hashes) = std::thread::scope(|scope| {
+        let others = scope.spawn(|| hash(1));
+        let hashes = hash(0);
+        (others.join(), hashes)
+    });
+    let others = others.unwrap_or_else(|_| Err(std::io::Error::other("hashing stopped").into()))?;
+    for (path, found) in hashes?.into_iter().chain(others) {
+        put(db, path, found)?;
     }
     for path in paths(db, &PATHS.replace("CHANGE", "removed"), seq)? {
         db.execute("DELETE FROM checksums WHERE path = ?1", [path])?;
@@ -35,7 +46,10 @@ fn paths(db: &Connection, sql: &str, seq: i64) -> Result<Vec<String>> {
 
 /// Notes what a file hashes to now.
 pub fn note(db: &Connection, root: &Path, path: &str) -> Result<()> {
-    let (bytes, hash) = hash_file(&root.join(path))?;
+    put(db, path, hash_file(&root.join(path))?)
+}
+
+fn put(db: &Connection, path: &str, (bytes, hash): (i64, i64)) -> Result<()> {
     db.execute("INSERT OR REPLACE INTO checksums (path, bytes, xxh3) VALUES (?1, ?2, ?3)", params![path, bytes, hash])?;
     Ok(())
 }
@@ -45,7 +59,7 @@ pub fn hash_file(path: &Path) -> Result<(i64, i64)> {
     let disk = |source| Error::Disk { path: path.to_owned(), source };
     let mut file = File::open(path).map_err(disk)?;
     let mut hasher = xxhash_rust::xxh3::Xxh3::new();
-    let mut buffer = vec![0; 1 << 16];
+    let mut buffer = vec![0; 1 << 18];
     let mut bytes = 0;
     loop {
         let read = file.read(&mut buffer).map_err(disk)?;
