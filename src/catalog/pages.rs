@@ -170,6 +170,16 @@ pub(super) fn put_levels(out: &mut Vec<u8>, levels: &[u32]) {
     out[at..at + 4].copy_from_slice(&length.to_le_bytes());
 }
 
+/// As [`put_levels`], where all rows have a value or none has.
+pub(super) fn put_all(out: &mut Vec<u8>, rows: usize, there: bool) {
+    let at = out.len();
+    out.extend([0; 4]);
+    put_varint(out, rows << 1);
+    out.push(u8::from(there));
+    let length = count(out.len() - at - 4);
+    out[at..at + 4].copy_from_slice(&length.to_le_bytes());
+}
+
 /// A string as Parquet's PLAIN encoding has it.
 pub(super) fn put_plain(out: &mut Vec<u8>, word: &str) {
     out.extend(count(word.len()).to_le_bytes());

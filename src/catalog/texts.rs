@@ -7,26 +7,30 @@ use parquet::column::writer::ColumnCloseResult;
 use parquet::errors::Result;
 use parquet::schema::types::ColumnDescPtr;
 
-use super::pages::{BLOOM_FPP, Compressor, PAGE_ROWS, Pages, no_text, put_levels, put_plain};
+use super::pages::{BLOOM_FPP, Compressor, PAGE_ROWS, Pages, no_text, put_all, put_levels, put_plain};
 
 /// Bytes of text in a page.
 const PAGE_BYTES: usize = 1 << 20;
+/// Bytes kept free before a page's text.
+const FRONT: usize = 16;
 
 /// The rows of a column until their row group is complete; all but the last page is compressed already.
 pub(super) struct TextColumn {
     pages: Pages,
     bloom: Option<Sbbf>,
+    /// The values of the page, behind [`FRONT`] bytes for its levels.
     plain: Vec<u8>,
     /// By row of the page: 1 where there is a value.
     levels: Vec<u32>,
-    body: Vec<u8>,
+    /// Rows of the page that have a value.
+    there: usize,
 }
 
 impl TextColumn {
     /// An empty column; `bloom`: the rows for which its Bloom filter is made, if it is to have one.
     pub(super) fn new(column: ColumnDescPtr, bloom: Option<usize>) -> Result<Self> {
         let bloom = bloom.map(|rows| Sbbf::new_with_ndv_fpp(rows as u64, BLOOM_FPP)).transpose()?;
-        Ok(Self { pages: Pages::new(column), bloom, plain: Vec::new(), levels: Vec::new(), body: Vec::new() })
+        Ok(Self { pages: Pages::new(column), bloom, plain: vec![0; FRONT], levels: Vec::new(), there: 0 })
     }
 
     /// Appends rows.
@@ -36,6 +40,7 @@ impl TextColumn {
             let there = text.is_valid(row);
             self.levels.push(u32::from(there));
             if there {
+                self.there += 1;
                 let value = text.value(row);
                 put_plain(&mut self.plain, value);
                 if let Some(bloom) = &mut self.bloom {
@@ -50,11 +55,27 @@ impl TextColumn {
     }
 
     fn end_page(&mut self, compressor: &mut Compressor) -> Result<()> {
-        self.body.clear();
-        put_levels(&mut self.body, &self.levels);
-        self.body.append(&mut self.plain);
-        self.pages.put(&self.body, self.levels.len(), compressor)?;
+        let (rows, mut levels) = (self.levels.len(), Vec::new());
+        if self.there == rows || self.there == 0 {
+            put_all(&mut levels, rows, self.there > 0);
+        } else {
+            put_levels(&mut levels, &self.levels);
+        }
+        // The levels come first; where they are short, the text need not be moved for them.
+        let body = match FRONT.checked_sub(levels.len()) {
+            Some(from) => {
+                self.plain[from..FRONT].copy_from_slice(&levels);
+                &self.plain[from..]
+            }
+            None => {
+                levels.extend_from_slice(&self.plain[FRONT..]);
+                &levels[..]
+            }
+        };
+        self.pages.put(body, rows, compressor)?;
+        self.plain.truncate(FRONT);
         self.levels.clear();
+        self.there = 0;
         Ok(())
     }
 

@@ -17,7 +17,7 @@ use parquet::file::statistics::Statistics;
 use parquet::schema::types::ColumnDescPtr;
 
 use super::pages::{
-    BLOOM_FPP, Compressor, PAGE_ROWS, Pages, With, count, no_text, number, put_hybrid, put_levels, put_plain,
+    BLOOM_FPP, Compressor, PAGE_ROWS, Pages, With, count, no_text, number, put_all, put_hybrid, put_levels, put_plain,
 };
 
 /// A larger dictionary would not help: values are written as they are.
@@ -64,24 +64,28 @@ impl WordColumn {
         if let Some(dictionary) = rows.as_dictionary_opt::<Int32Type>() {
             let words = dictionary.values().as_string_opt::<i32>().ok_or_else(no_text)?;
             let keys = dictionary.keys();
-            let mut known = vec![NONE; words.len()];
             self.codes.reserve(keys.len());
             if keys.null_count() == keys.len() {
                 self.codes.resize(self.codes.len() + keys.len(), NONE);
                 return Ok(());
             }
-            for row in 0..keys.len() {
-                let code = if keys.is_null(row) {
-                    NONE
-                } else {
-                    let key = usize::try_from(keys.value(row)).unwrap_or_default();
-                    if known[key] == NONE {
-                        known[key] = self.code(words.value(key));
-                    }
-                    known[key]
-                };
-                self.codes.push(code);
+            let mut known = vec![NONE; words.len()];
+            let mut codes = std::mem::take(&mut self.codes);
+            let mut code = |key: i32| {
+                let key = usize::try_from(key).unwrap_or_default();
+                if known[key] == NONE {
+                    known[key] = self.code(words.value(key));
+                }
+                known[key]
+            };
+            match keys.nulls().filter(|nulls| nulls.null_count() > 0) {
+                None => codes.extend(keys.values().iter().map(|key| code(*key))),
+                Some(nulls) => {
+                    let rows = keys.values().iter().zip(nulls);
+                    codes.extend(rows.map(|(key, there)| if there { code(*key) } else { NONE }));
+                }
             }
+            self.codes = codes;
             return Ok(());
         }
         let words: &StringArray = rows.as_string_opt::<i32>().ok_or_else(no_text)?;
@@ -119,25 +123,34 @@ impl WordColumn {
         let wanted = self.with.statistics && longest <= STATISTICS_BYTES;
         let mut index = ColumnIndexBuilder::new(Type::BYTE_ARRAY);
         let mut extremes = Extremes::new(&self.words);
-        let (mut present, mut levels, mut nulls) = (Vec::new(), Vec::new(), 0);
+        let (mut there, mut levels, mut nulls) = (Vec::new(), Vec::new(), 0);
         for (page, codes) in (0u32..).zip(self.codes.chunks(PAGE_ROWS)) {
-            present.clear();
-            present.extend(codes.iter().filter(|code| **code != NONE));
-            levels.clear();
-            levels.extend(codes.iter().map(|code| u32::from(*code != NONE)));
             body.clear();
-            put_levels(&mut body, &levels);
+            let missing = codes.iter().filter(|code| **code == NONE).count();
+            let present: &[u32] = if missing == 0 {
+                put_all(&mut body, codes.len(), true);
+                codes
+            } else if missing == codes.len() {
+                put_all(&mut body, codes.len(), false);
+                &[]
+            } else {
+                levels.clear();
+                levels.extend(codes.iter().map(|code| u32::from(*code != NONE)));
+                put_levels(&mut body, &levels);
+                there.clear();
+                there.extend(codes.iter().filter(|code| **code != NONE));
+                &there
+            };
             if by_code {
                 body.push(width.to_le_bytes()[0]);
-                put_hybrid(&mut body, &present, width);
+                put_hybrid(&mut body, present, width);
             } else {
                 present.iter().for_each(|code| put_plain(&mut body, &self.words[*code as usize]));
             }
             pages.put(&body, codes.len(), compressor)?;
-            let missing = codes.len() - present.len();
             nulls += missing as u64;
             if wanted {
-                let (min, max) = extremes.of_page(page, codes);
+                let (min, max) = extremes.of_page(page, present);
                 index.append(present.is_empty(), bytes_of(min), bytes_of(max), number(missing as u64));
             }
         }
