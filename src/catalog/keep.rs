@@ -25,8 +25,10 @@ const SMALL_ROWS: i64 = 32 * 1024;
 const JOINED_ROWS: i64 = 128 * 1024;
 /// So many small segments of a kind are joined.
 const FEWEST_SEGMENTS: usize = 4;
-/// So many rollup files of a day and kind are joined.
+/// So many rollup files of a day and kind are joined …
 const FEWEST_ROLLUPS: usize = 8;
+/// … the smallest first, up to this many cells: some 250 bytes of memory each while they are added up.
+const JOINED_CELLS: i64 = 200_000;
 const DAY: Micros = 86_400_000_000;
 const HOUR: Micros = 3_600_000_000;
 
@@ -203,7 +205,11 @@ fn join_rollups(catalog: &Catalog, now: Micros) -> Result<usize> {
     for rollup in &snapshot.rollups {
         groups.entry((rollup.date, rollup.kind.clone())).or_default().push(rollup);
     }
-    let Some(((date, kind), chosen)) = groups.into_iter().find(|(_, files)| files.len() >= FEWEST_ROLLUPS) else {
+    let Some(((date, kind), chosen)) = groups
+        .into_iter()
+        .map(|(group, files)| (group, smallest(files)))
+        .find(|(_, files)| files.len() >= FEWEST_ROLLUPS)
+    else {
         return Ok(0);
     };
     let staging = Staging::create(catalog.layout())?;
@@ -229,6 +235,17 @@ fn join_rollups(catalog: &Catalog, now: Micros) -> Result<usize> {
         Err(Error::Overtaken) => Ok(0),
         Err(error) => Err(error),
     }
+}
+
+/// The smallest of some rollup files, as many as may be added up together.
+fn smallest(mut files: Vec<&RollupFile>) -> Vec<&RollupFile> {
+    files.sort_by_key(|file| file.rows);
+    let mut cells = 0;
+    files.retain(|file| {
+        cells += file.rows;
+        cells <= JOINED_CELLS
+    });
+    files
 }
 
 /// What can be added up in a cell; everything else is its key. Of `max_ms` the greatest is kept.
