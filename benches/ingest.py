@@ -23,6 +23,17 @@ def duckdb_alone(file, to):
     print(time.perf_counter() - began)
 
 
+def enlarged(file, work, megabytes=60):
+    """The rows of a small file over and over, with other addresses each time."""
+    header, body = file.read_bytes().split(b"\n", 1)
+    out = work / file.name.replace(".csv", "-large.csv")
+    with open(out, "wb") as large:
+        large.write(header + b"\n")
+        for number in range(max(1, megabytes * 1_000_000 // max(1, len(body)))):
+            large.write(body.replace(b"@", b"+%d@" % number))
+    return out
+
+
 def compare(given, work, file):
     megabytes = file.stat().st_size / 1e6
     catalog, parquet = work / "catalog-ingest", work / "duckdb.parquet"
@@ -58,7 +69,12 @@ def main():
     print("| file | MB | pmtop MB/s | DuckDB MB/s | ratio | CPU s | peak RSS MiB | Parquet MB (whole catalog) |")
     print("|---|---:|---:|---:|---:|---:|---:|---:|")
     for family in ["acct", "tran", "bounce", "fbl", "rb"]:
-        compare(given, work, max(folder.glob(f"{family}-*"), key=lambda path: path.stat().st_size))
+        file = max(folder.glob(f"{family}-*"), key=lambda path: path.stat().st_size)
+        compare(given, work, file)
+        if family in ["tran", "fbl"]:
+            large = enlarged(file, work)
+            compare(given, work, large)
+            large.unlink()
     del kept
 
 
