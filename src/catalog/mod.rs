@@ -167,6 +167,8 @@ pub struct Catalog {
     keys: Mutex<keys::KeyMemory>,
     /// Segments that were found damaged, and what is wrong with them; no snapshot holds them.
     damaged: Mutex<BTreeMap<String, String>>,
+    /// Held as long as the catalog is open: a repair wants to be alone.
+    _open: locks::Lock,
 }
 
 impl Catalog {
@@ -177,6 +179,7 @@ impl Catalog {
         if let Some(kind) = layout.network().map_err(disk)? {
             return Err(Error::Network { path: root.to_owned(), kind });
         }
+        let open = locks::Lock::shared(&layout.lock("readers")).map_err(disk)?;
         let control = Control::open(&layout.control())?;
         // A full disk must not keep readers out; what is left undone now is done by a later start.
         recover::recover(&layout, &control).ok();
@@ -186,6 +189,7 @@ impl Catalog {
             cached: Mutex::default(),
             keys: Mutex::default(),
             damaged: Mutex::default(),
+            _open: open,
         }))
     }
 

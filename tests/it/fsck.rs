@@ -254,3 +254,13 @@ fn a_damaged_segment_is_named_and_all_else_is_served() {
     assert!(said.contains(&snapshot.segments[1].path) && said.contains("fsck --repair"), "{said}");
     assert_eq!(desk.totals(&["recipient=u7@y.example"])["delivered"], 2);
 }
+
+#[test]
+fn a_repair_waits_until_nobody_else_has_the_catalog_open() {
+    let desk = crate::support::Desk::new();
+    desk.ingest("acct.csv", "type,timeLogged,rcpt\nd,2026-11-23 10:00:00+0000,a@b.example\n");
+    let root = desk.config.catalog.clone();
+    let refused = pmtop::catalog::fsck::fsck(&root, true).unwrap_err().to_string();
+    assert!(refused.contains("the catalog is in use"), "{refused}");
+    assert_eq!(pmtop::catalog::fsck::fsck(&root, false).unwrap(), []);
+}
