@@ -9,8 +9,8 @@ use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, params};
 
 use super::merge::{ALL_ROLES, FillMask, Shadow, hides};
 use super::{Error, Result, checksum, clock, delta, layout};
-use crate::event::Micros;
 use crate::event::file_status::Status;
+use crate::event::{Micros, RecordType};
 
 /// Bumped when the tables change; a newer catalog is refused.
 const SCHEMA_VERSION: i64 = 1;
@@ -126,6 +126,19 @@ impl SegmentFile {
 }
 
 impl Segment {
+    /// Counts a row of a log file.
+    pub fn count(&mut self, file: i64, record: RecordType) {
+        self.by_type[record.index()] += 1;
+        let part = match self.files.iter().rposition(|part| part.id == file) {
+            Some(index) => index,
+            None => {
+                self.files.push(SegmentFile { id: file, by_type: [0; 8] });
+                self.files.len() - 1
+            }
+        };
+        self.files[part].by_type[record.index()] += 1;
+    }
+
     /// Whether rows of a log file are in it.
     pub fn holds_file(&self, id: i64) -> bool {
         self.files.iter().any(|file| file.id == id)

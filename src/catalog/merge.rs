@@ -110,11 +110,6 @@ pub const fn hides(shadow: Shadow, roles: u8) -> bool {
     shadow >> (roles & ALL_ROLES) & 1 == 1
 }
 
-/// The shadow of a row that stands behind another of its own role, wherever that role is.
-pub fn behind_own(role: Role) -> Shadow {
-    (1..=ALL_ROLES).filter(|roles| roles & role.bit() != 0).fold(0, |shadow, roles| shadow | 1 << roles)
-}
-
 /// Decides for every row of one core key. `sha` gives the files' SHA-256 for the last tie.
 pub fn solve(rows: &[KeyRow], sha: &[String]) -> Vec<Shadow> {
     let mut order: Vec<usize> = (0..rows.len()).collect();

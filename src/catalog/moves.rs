@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 use arrow::array::{AsArray, BooleanArray, RecordBatch, UInt64Array};
 use arrow::compute::{filter, filter_record_batch};
-use arrow::datatypes::{Int64Type, UInt64Type};
+use arrow::datatypes::UInt64Type;
 
 use super::commit::{Staging, blank_segment, segment_path, unique};
 use super::control::{FileDone, Segment};
@@ -247,24 +247,4 @@ pub(super) fn rewrite(
         first += rows;
     }
     writers.into_values().map(SegmentWriter::finish).collect()
-}
-
-/// The files of a batch with their rows by record type, added to what is known.
-pub(super) fn note_files(batch: &RecordBatch, files: &mut Vec<super::control::SegmentFile>) -> Result<()> {
-    let column = |name: &str| batch.column(crate::event::column_index(name).unwrap_or_default());
-    let types = arrow::compute::cast(column("record_type"), &arrow::datatypes::DataType::Utf8)?;
-    let owners = column("file_id").as_primitive::<Int64Type>();
-    for (record, owner) in types.as_string::<i32>().iter().zip(owners.values()) {
-        let Some(record) = record.and_then(RecordType::parse) else { continue };
-        let file = match files.iter_mut().rposition(|file| file.id == *owner) {
-            Some(index) => &mut files[index],
-            None => {
-                files.push(super::control::SegmentFile { id: *owner, by_type: [0; 8] });
-                let last = files.len() - 1;
-                &mut files[last]
-            }
-        };
-        file.by_type[record.index()] += 1;
-    }
-    Ok(())
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, TimestampMicrosecondArray, UInt64Array};
 use arrow::compute::{SortColumn, SortOptions, lexsort_to_indices, take_record_batch};
-use arrow::datatypes::{DataType, Field, Int32Type, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Field, Int32Type, Int64Type, Schema, SchemaRef};
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::arrow::arrow_writer::{
     ArrowColumnWriter, ArrowRowGroupWriterFactory, ArrowWriter, ArrowWriterOptions, compute_leaves,
@@ -211,6 +211,7 @@ pub struct SegmentWriter {
     staged: Staged,
     time: usize,
     record_type: usize,
+    file_id: usize,
 }
 
 impl std::fmt::Debug for SegmentWriter {
@@ -235,6 +236,7 @@ impl SegmentWriter {
             staged: Staged { path, keys, segment },
             time: column_index("event_time").unwrap_or_default(),
             record_type: column_index("record_type").unwrap_or_default(),
+            file_id: column_index("file_id").unwrap_or_default(),
         })
     }
 
@@ -271,19 +273,19 @@ impl SegmentWriter {
             segment.min_time = smaller(segment.min_time, min);
             segment.max_time = segment.max_time.max(max);
         }
-        super::moves::note_files(batch, &mut segment.files)?;
+        let owners = batch.column(self.file_id).as_primitive::<Int64Type>().values();
         let types = batch.column(self.record_type);
         if let Some(types) = types.as_dictionary_opt::<Int32Type>() {
             let words = types.values().as_string::<i32>();
             let records: Vec<Option<RecordType>> = words.iter().map(|word| word.and_then(RecordType::parse)).collect();
-            for key in types.keys().iter().flatten() {
-                if let Some(Some(record)) = usize::try_from(key).ok().and_then(|key| records.get(key)) {
-                    segment.by_type[record.index()] += 1;
-                }
+            for (key, owner) in types.keys().iter().zip(owners) {
+                let record = key.and_then(|key| *records.get(usize::try_from(key).ok()?)?);
+                record.into_iter().for_each(|record| segment.count(*owner, record));
             }
         } else if let Some(types) = types.as_string_opt::<i32>() {
-            for record in types.iter().flatten().filter_map(RecordType::parse) {
-                segment.by_type[record.index()] += 1;
+            for (word, owner) in types.iter().zip(owners) {
+                let record = word.and_then(RecordType::parse);
+                record.into_iter().for_each(|record| segment.count(*owner, record));
             }
         }
         Ok(())

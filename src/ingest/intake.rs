@@ -15,8 +15,8 @@ use crate::inbox::files_in;
 /// Told of every step; called on the ingest threads.
 pub type Listener = Arc<dyn Fn(Progress) + Send + Sync>;
 
-/// More files at a time would hold more memory than they are worth.
-const MOST_FILES: usize = 8;
+/// More at a time would hold more memory than it is worth.
+const MOST_AT_A_TIME: usize = 8;
 
 /// A file in the queue.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -108,9 +108,9 @@ impl Drop for Intake {
     }
 }
 
-/// Files that are read at a time.
+/// How much is done at a time: files that are read side by side, and workers on one large file.
 pub fn cores() -> usize {
-    std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(MOST_FILES)
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(MOST_AT_A_TIME)
 }
 
 fn work(shared: &Shared, ingest: &Ingest, inbox: &Inbox, listener: &Listener) {

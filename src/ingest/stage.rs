@@ -1,7 +1,6 @@
 //! One stream, start to finish: what its beginning tells, then all its records, by one worker or by several;
 //! nothing becomes visible here.
 
-use std::num::NonZero;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -23,8 +22,6 @@ use crate::event::RecordType;
 
 /// Bytes below which a file has one worker and one segment a partition: more would cost more than it gains.
 const SMALL: u64 = 4 << 20;
-/// Workers on one file; more would hold more memory than they are worth.
-const MOST_WORKERS: usize = 8;
 /// Rows between looks at the clock.
 const TICK_ROWS: u64 = 2048;
 /// Time between progress reports.
@@ -98,7 +95,7 @@ pub fn stage(context: Context<'_>, member: Member, roles: Option<RolePlan>, tick
     let roles = roles.unwrap_or_else(|| RolePlan::of(start.types, name_role));
     framer.expect(start.delimiter, start.plan.width);
     let small = framer.is_whole() || (member.plain && member.total < SMALL);
-    let count = if small || start.json || context.in_order { 1 } else { cores() };
+    let count = if small || start.json || context.in_order { 1 } else { super::intake::cores() };
     let mut workers = (0..count).map(|_| {
         let (rules, names, plan) = (context.rules, context.names, start.plan.clone());
         let decoder = Decoder::new(rules, names, plan, start.delimiter, roles, name_role, context.file_id);
@@ -121,10 +118,6 @@ pub fn stage(context: Context<'_>, member: Member, roles: Option<RolePlan>, tick
     }
     let content = framer.finish().map_err(Error::Read)?;
     Ok(StagedFile { segments, rollup, tally, roles, rejects, content })
-}
-
-fn cores() -> usize {
-    std::thread::available_parallelism().map_or(1, NonZero::get).min(MOST_WORKERS)
 }
 
 /// Looks now and then whether to stop or to tell how far things are.
