@@ -8,7 +8,7 @@ use crate::app::files::FILE_COLUMNS;
 use crate::app::slot::Slot;
 use crate::dashboard::{DASHBOARDS, Dashboard, Panel, Show};
 use crate::query::field::Field;
-use crate::query::question::{Page, Question, Report, Sort};
+use crate::query::question::{Compare, Page, Question, Report, Sort};
 use crate::query::scope::Scope;
 use crate::query::table::{Table, Value};
 use crate::query::time::TimeRange;
@@ -92,9 +92,9 @@ pub fn group(panel: &Panel, state: &PanelState) -> Option<Field> {
 }
 
 /// The question of an ask over a scope, as the panel is sorted and grouped now.
-pub fn question(panel: &Panel, ask: usize, state: &PanelState, scope: &Scope) -> Option<Question> {
+pub fn question(panel: &Panel, ask: usize, state: &PanelState, scope: &Scope, compare: Compare) -> Option<Question> {
     let ask = panel.asks.get(ask)?;
-    let mut question = ask.question(scope, panel.variants.get(state.variant).copied());
+    let mut question = ask.question(scope, panel.variants.get(state.variant).copied(), compare);
     match panel.show {
         Show::Table(_) => {
             question.page = Page { offset: 0, limit: Some(TABLE_ROWS), sort: state.sort.clone() };

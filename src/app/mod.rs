@@ -33,7 +33,7 @@ use crate::app::trail::Trail;
 use crate::config::theme::Theme;
 use crate::dashboard::{DASHBOARDS, Panel, Show};
 use crate::ingest::progress::{Progress, Status};
-use crate::query::question::{Answer, Failure, Question, Report};
+use crate::query::question::{Answer, Compare, Failure, Question, Report};
 use crate::query::scope::Scope;
 use crate::query::table::{Table, Value};
 use crate::query::time::Micros;
@@ -86,6 +86,8 @@ pub struct State {
     pub tab: usize,
     /// What every question is about.
     pub scope: Scope,
+    /// What numbers are compared with.
+    pub compare: Compare,
     /// One for each tab.
     pub boards: Vec<Board>,
     /// The Explorer's pages.
@@ -126,6 +128,7 @@ impl State {
             setup,
             tab: 0,
             scope,
+            compare: Compare::Before,
             boards: DASHBOARDS.iter().map(|dashboard| Board::new(dashboard)).collect(),
             explorer: Explorer::default(),
             trust: Slot::default(),
@@ -254,7 +257,7 @@ impl State {
                 }
                 done.push(at);
                 let state = self.board().panels.get(index).cloned().unwrap_or_default();
-                let Some(question) = question(panel, ask, &state, &self.scope) else { continue };
+                let Some(question) = question(panel, ask, &state, &self.scope, self.compare) else { continue };
                 let id = SlotId::Panel { tab, panel: at.0, ask: at.1 };
                 effects.extend(self.ask(id, question, self.generation, urgency));
             }

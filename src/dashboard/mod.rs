@@ -9,7 +9,7 @@ mod latency;
 mod risk;
 
 use crate::query::field::Field;
-use crate::query::question::{Bucket, Question, Report};
+use crate::query::question::{Bucket, Compare, Question, Report};
 use crate::query::scope::Scope;
 use crate::query::table::Unit;
 
@@ -75,7 +75,7 @@ pub struct Panel {
 pub struct Ask {
     /// What is asked.
     pub report: Report,
-    /// Whether the period before is wanted too.
+    /// Whether it is wanted too for what the user compares with.
     pub compare: bool,
 }
 
@@ -96,15 +96,17 @@ impl Ask {
     }
 
     /// The question over a scope, grouped by another field if one is chosen.
-    pub fn question(self, scope: &Scope, variant: Option<Field>) -> Question {
+    pub fn question(self, scope: &Scope, variant: Option<Field>, compare: Compare) -> Question {
         let report = match (self.report, variant) {
             (Report::Operations { by: Some(_), bucket }, Some(by)) => Report::Operations { by: Some(by), bucket },
             (Report::Latency { .. }, Some(by)) => Report::Latency { by },
             (Report::Domains { .. }, Some(by)) => Report::Domains { by },
             (Report::Risk { .. }, Some(by)) => Report::Risk { by },
+            (Report::Heatmap { bucket, .. }, Some(by)) => Report::Heatmap { by, bucket },
             (report, _) => report,
         };
-        Question { compare: self.compare, ..Question::new(report, scope.clone()) }
+        let compare = if self.compare { compare } else { Compare::Off };
+        Question { compare, ..Question::new(report, scope.clone()) }
     }
 }
 

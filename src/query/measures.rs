@@ -37,10 +37,12 @@ pub enum Measure {
     RbReply,
     /// Copies of other files' events.
     Merged,
+    /// Events of any kind.
+    Rows,
 }
 
 /// How many measures there are.
-pub const MEASURES: usize = Measure::Merged as usize + 1;
+pub const MEASURES: usize = Measure::Rows as usize + 1;
 
 /// What one row says that decides which measures it adds to.
 #[derive(Debug, Clone, Copy)]
@@ -60,7 +62,7 @@ pub struct Outcome<'a> {
 impl Outcome<'_> {
     /// The measures that the row adds to, as bits.
     pub fn mask(&self) -> u16 {
-        let mut mask = 0;
+        let mut mask = 1 << Measure::Rows as u16;
         let mut add = |measure: Measure| mask |= 1 << measure as u16;
         match Kind::parse(self.kind) {
             Some(Kind::Received) => add(Measure::Received),
@@ -138,6 +140,21 @@ impl Histogram {
             .map_or(0, |(n, sum, max)| if *n == 1 { *sum } else { *max })
     }
 
+    /// How many values fall into each span, given the spans' lower ends in milliseconds, the first of which is 0.
+    /// A value counts at the mean of its bucket, so that spans of whole seconds below 95 s are exact.
+    #[expect(clippy::cast_precision_loss, reason = "counts and ms stay below 2^52")]
+    pub fn between(&self, ends: &[i64]) -> Vec<i64> {
+        let mut counts = vec![0; ends.len()];
+        for (n, sum, _) in self.buckets.values().filter(|(n, _, _)| *n > 0) {
+            let mean = *sum as f64 / *n as f64;
+            let span = ends.partition_point(|end| *end as f64 <= mean).saturating_sub(1);
+            if let Some(count) = counts.get_mut(span) {
+                *count += n;
+            }
+        }
+        counts
+    }
+
     /// The mean in milliseconds.
     #[expect(clippy::cast_precision_loss, reason = "sums of milliseconds stay below 2^52")]
     pub fn mean(&self) -> Option<f64> {
@@ -197,9 +214,9 @@ impl Counts {
         self.get(Measure::Hard) + self.get(Measure::Soft) + self.get(Measure::Block)
     }
 
-    /// Whether nothing was counted.
+    /// Whether nothing was counted; rows that count as nothing else, as notices of success, are not looked at.
     pub fn is_empty(&self) -> bool {
-        self.counts.iter().all(|count| *count == 0) && self.deferred.unwrap_or(0) == 0
+        self.counts[..Measure::Rows as usize].iter().all(|count| *count == 0) && self.deferred.unwrap_or(0) == 0
     }
 
     /// Adds what another part of the scope counted; distinct messages are not added up here.

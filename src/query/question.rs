@@ -3,7 +3,7 @@
 use crate::query::field::Field;
 use crate::query::scope::Scope;
 use crate::query::table::Table;
-use crate::query::time::{Micros, Width};
+use crate::query::time::{DAY, Micros, Width};
 
 /// How wide the time buckets are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -12,6 +12,36 @@ pub enum Bucket {
     Auto,
     /// As asked for.
     Fixed(Width),
+}
+
+/// What a scope is compared with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Compare {
+    /// Nothing.
+    #[default]
+    Off,
+    /// The period of equal length just before.
+    Before,
+    /// The same time a week before: the same weekday.
+    Week,
+    /// A range of its own: from (inclusive) until (exclusive).
+    Range(Micros, Micros),
+}
+
+impl Compare {
+    /// The scope that a scope is compared with; `None` where there is none, as before all time.
+    pub fn scope(self, scope: &Scope, now: Option<Micros>) -> Option<Scope> {
+        const WEEK: Micros = 7 * DAY;
+        match self {
+            Self::Off => None,
+            Self::Before => scope.before(now),
+            Self::Week => match scope.time.resolve(now) {
+                (Some(from), Some(until)) => Some(scope.between(from - WEEK, until - WEEK)),
+                _ => None,
+            },
+            Self::Range(from, until) => Some(scope.between(from, until)),
+        }
+    }
 }
 
 /// What is asked.
@@ -43,6 +73,19 @@ pub enum Report {
     },
     /// Replies, grouped, most frequent first.
     Replies,
+    /// The leading values of a field by time: what heatmaps and sparklines are drawn from.
+    Heatmap {
+        /// The field whose values make the rows.
+        by: Field,
+        /// The time buckets.
+        bucket: Bucket,
+    },
+    /// How long delivery took: messages by spans of latency.
+    Distribution,
+    /// What changed most against the scope compared with, over several fields.
+    Changes,
+    /// Rows by hour and type of file, and which files they came from: where something is missing.
+    Coverage,
     /// Rows of the Explorer.
     Events,
     /// The file table.
@@ -59,6 +102,10 @@ impl Report {
             Self::Domains { .. } => "domains",
             Self::Risk { .. } => "risk",
             Self::Replies => "replies",
+            Self::Heatmap { .. } => "heatmap",
+            Self::Distribution => "distribution",
+            Self::Changes => "changes",
+            Self::Coverage => "coverage",
             Self::Events => "events",
             Self::Files => "files",
         }
@@ -94,14 +141,14 @@ pub struct Question {
     pub scope: Scope,
     /// Which rows.
     pub page: Page,
-    /// Whether the period before is wanted too.
-    pub compare: bool,
+    /// What the answer is wanted for, too.
+    pub compare: Compare,
 }
 
 impl Question {
     /// All rows of a report over a scope.
     pub fn new(report: Report, scope: Scope) -> Self {
-        Self { report, scope, page: Page::default(), compare: false }
+        Self { report, scope, page: Page::default(), compare: Compare::Off }
     }
 }
 
@@ -110,8 +157,10 @@ impl Question {
 pub struct Answer {
     /// The rows.
     pub table: Table,
-    /// The same over the period before, when it was wanted and the scope has one.
+    /// The same over what the scope is compared with, when that was wanted and there is one.
     pub before: Option<Table>,
+    /// The time range of `before`.
+    pub before_range: Option<(Micros, Micros)>,
     /// The scope's time range, resolved.
     pub range: (Option<Micros>, Option<Micros>),
     /// The catalog's commit number that was read.

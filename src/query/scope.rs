@@ -94,6 +94,11 @@ impl Scope {
         self.by_field().remove(&field).unwrap_or_default()
     }
 
+    /// The same filters over another range.
+    pub fn between(&self, from: Micros, until: Micros) -> Self {
+        Self { time: TimeRange::Between(Some(from), Some(until)), filters: self.filters.clone() }
+    }
+
     /// The same filters over the period of equal length just before; `None` where the range has no
     /// beginning or no end.
     pub fn before(&self, now: Option<Micros>) -> Option<Self> {

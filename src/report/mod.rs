@@ -1,6 +1,10 @@
 //! Reports: every number of the screen, headless. Screen, `pmtop report` and exports ask here, so they
 //! cannot differ.
 
+mod changes;
+mod coverage;
+mod distribution;
+mod heatmap;
 pub mod metrics;
 pub mod print;
 pub mod risk;
@@ -21,7 +25,7 @@ use crate::query::field::Field;
 use crate::query::filter::Filter;
 use crate::query::measures::Counts;
 use crate::query::planner::{Needs, Plan};
-use crate::query::question::{Answer, Bucket, Failure, Page, Question, Report};
+use crate::query::question::{Answer, Bucket, Compare, Failure, Page, Question, Report};
 use crate::query::raw::Resolved;
 use crate::query::replies::ReplyGroup;
 use crate::query::scope::Scope;
@@ -49,20 +53,24 @@ async fn answer_once(engine: &Engine, question: &Question) -> Result<Answer, Fai
     let snapshot = engine.snapshot()?;
     let now = engine.now(&snapshot)?;
     let range = question.scope.time.resolve(now);
-    let asked = Asked { engine, snapshot: &snapshot, now, range, page: &question.page };
+    let asked = Asked { engine, snapshot: &snapshot, now, range, page: &question.page, compare: question.compare };
     let table = asked.table(question.report, &question.scope).await?;
-    let before = match question.scope.before(now) {
-        Some(scope) if question.compare => {
+    let compared = question.compare.scope(&question.scope, now);
+    let before = match &compared {
+        // Changes are about both already.
+        Some(scope) if question.report != Report::Changes => {
             let range = scope.time.resolve(now);
             let page = Page::default();
             let asked = Asked { range, page: &page, ..asked };
-            Some(asked.table(question.report, &scope).await?)
+            Some(asked.table(question.report, scope).await?)
         }
         _ => None,
     };
+    let before_range = compared.map(|scope| scope.time.resolve(now)).and_then(|(from, until)| from.zip(until));
     Ok(Answer {
         table,
         before,
+        before_range,
         range,
         generation: snapshot.generation,
         took_ms: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
@@ -77,6 +85,7 @@ struct Asked<'a> {
     now: Option<Micros>,
     range: (Option<Micros>, Option<Micros>),
     page: &'a Page,
+    compare: Compare,
 }
 
 /// More groups than this are cut to the page before the table is made.
@@ -98,6 +107,10 @@ impl Asked<'_> {
             Report::Domains { by } => self.compared(scope, by, "sent").await,
             Report::Risk { by } => self.risk(scope, by).await,
             Report::Replies => self.replies(scope).await,
+            Report::Heatmap { by, bucket } => self.heatmap(scope, by, bucket).await,
+            Report::Distribution => self.distribution(scope).await,
+            Report::Changes => self.changes(scope).await,
+            Report::Coverage => self.coverage(scope).await,
             Report::Events => self.events(scope).await,
             Report::Files => {
                 let rows = self.engine.catalog().files().map_err(Failure::from_catalog)?;

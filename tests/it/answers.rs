@@ -2,7 +2,7 @@
 
 use pmtop::demo;
 use pmtop::query::field::Field;
-use pmtop::query::question::{Bucket, Page, Question, Report, Sort};
+use pmtop::query::question::{Bucket, Compare, Page, Question, Report, Sort};
 use pmtop::query::time::Width;
 use pmtop::report;
 use serde_json::Value as Json;
@@ -242,7 +242,7 @@ fn the_screen_shows_what_the_report_prints() {
         let scope = scope(filters);
         for panel in DASHBOARDS.iter().flat_map(|dashboard| dashboard.panels()) {
             for ask in panel.asks {
-                let question = ask.question(&scope, None);
+                let question = ask.question(&scope, None, Compare::Off);
                 let shown = desk.engine.block_on(report::ask(&desk.engine, question.clone())).unwrap();
                 let printed = desk.ask(question.report, &scope);
                 assert_eq!(shown.table, printed, "{} over {filters:?}", panel.title);
@@ -256,8 +256,11 @@ fn every_column_that_a_panel_names_is_in_its_answer() {
     use pmtop::dashboard::{DASHBOARDS, Show};
     let (desk, _) = day(20, 500);
     for panel in DASHBOARDS.iter().flat_map(|dashboard| dashboard.panels()) {
-        let answers: Vec<_> =
-            panel.asks.iter().map(|ask| desk.ask(ask.question(&scope(&[]), None).report, &scope(&[]))).collect();
+        let answers: Vec<_> = panel
+            .asks
+            .iter()
+            .map(|ask| desk.ask(ask.question(&scope(&[]), None, Compare::Off).report, &scope(&[])))
+            .collect();
         let has = |answer: usize, column: &str| {
             assert!(column == "*" || answers[answer].column(column).is_some(), "{}: {column}", panel.title);
         };

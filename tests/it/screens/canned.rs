@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use pmtop::ingest::progress::{Progress, Status};
 use pmtop::query::field::Field;
-use pmtop::query::question::{Answer, Failure, Question, Report};
+use pmtop::query::question::{Answer, Compare, Failure, Question, Report};
 use pmtop::query::table::{Head, Table, Unit, Value};
 use pmtop::query::time::{HOUR, MINUTE, Micros, Width, floor, parse_time};
 
@@ -28,13 +28,14 @@ pub fn answer(question: &Question) -> Answer {
         Report::Replies => replies(),
         Report::Events => events(question),
         Report::Files => files(),
+        Report::Heatmap { .. } | Report::Distribution | Report::Changes | Report::Coverage => Table::default(),
     };
     sort(&mut table, question);
-    let before = question.compare.then(|| match question.report {
+    let before = (question.compare != Compare::Off).then(|| match question.report {
         Report::Domains { by } => grouped(by, 0.4),
         _ => totals(0.4),
     });
-    Answer { table, before, range, generation: 418, took_ms: 12 }
+    Answer { table, before, before_range: None, range, generation: 418, took_ms: 12 }
 }
 
 /// An answer without rows.
