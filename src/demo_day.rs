@@ -27,12 +27,14 @@ pub fn run(config: &Config, dir: Option<&Path>) -> anyhow::Result<u8> {
     let mut config = config.clone();
     config.catalog = root.join("catalog");
     config.inbox.folders = vec![inbox.clone()];
+    // Invented mail is no place to come back to.
+    config.ui.restore = false;
     // The generator renames complete files into the inbox: there is nothing to wait for.
     config.inbox.settle_seconds = 0;
     let options = demo::Options::demo(chrono::Utc::now().date_naive());
     if std::io::stdout().is_terminal() {
         let writer = std::thread::spawn(move || demo::generate(&inbox, &options, None, &mut |_| {}).map(|_| ()));
-        let code = screen::open(&config)?;
+        let code = screen::open(&config, &cli::view::ViewFlags::default().view(&config)?)?;
         writer.join().ok();
         return Ok(code);
     }

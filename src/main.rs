@@ -19,8 +19,15 @@ fn main() -> ExitCode {
 
 fn run(cli: Cli) -> anyhow::Result<u8> {
     let config = cli::settings(&cli.places)?;
+    if cli.command.is_some() && !cli.view.is_empty() {
+        return Err(cli::misplaced_view());
+    }
     match cli.command {
-        None => screen::open(&config),
+        None => {
+            let config = cli.view.settings(&config)?;
+            let view = cli.view.view(&config)?;
+            screen::open(&config, &view)
+        }
         Some(Command::Demo { dir }) => demo_day::run(&config, dir.as_deref()),
         Some(Command::Watch) => screen::watch(&config),
         Some(command) => cli::run(&config, command),

@@ -9,16 +9,15 @@ use anyhow::bail;
 
 use crate::app::input::Input;
 use crate::cli;
+use crate::cli::view::View;
 use crate::config::Config;
 use crate::event::file_status::Status;
 use crate::ingest::progress::Progress;
-use crate::query::scope::Scope;
-use crate::query::time::parse_range;
 use crate::runtime::local::{Local, into_inputs};
-use crate::runtime::{self, Options};
+use crate::runtime::{self, Opening, Options, store};
 
 /// Opens the screen until the user leaves.
-pub fn open(config: &Config) -> anyhow::Result<u8> {
+pub fn open(config: &Config, view: &View) -> anyhow::Result<u8> {
     if !std::io::stdout().is_terminal() {
         bail!(
             "the screen needs a terminal; without one use a command such as `pmtop report totals` (see `pmtop --help`)"
@@ -32,7 +31,13 @@ pub fn open(config: &Config) -> anyhow::Result<u8> {
         inboxes: config.inbox.folders.clone(),
         owner: local.owner().map(str::to_owned),
         refresh: Duration::from_secs(config.ui.refresh_seconds),
-        scope: Scope::new(parse_range(&config.ui.range)?, []),
+        scope: view.scope.clone(),
+        opening: Opening { tab: view.tab.clone(), compare: view.compare, anew: view.anew },
+        profile: config.profile,
+        masked: config.masks(),
+        restores: config.ui.restore,
+        state: store::default_folder(),
+        catalog: config.catalog.display().to_string(),
         keys: config.keys.clone(),
         theme: config.ui.theme,
         ..Options::default()

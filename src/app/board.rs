@@ -11,7 +11,7 @@ use crate::query::field::Field;
 use crate::query::question::{Compare, Page, Question, Report, Sort};
 use crate::query::scope::Scope;
 use crate::query::table::{Table, Value};
-use crate::query::time::TimeRange;
+use crate::query::time::{Micros, TimeRange, parse_range, short};
 
 /// Most rows that a table panel shows; an export writes all.
 pub const TABLE_ROWS: usize = 1000;
@@ -146,6 +146,34 @@ pub fn filter_text(value: &Value) -> String {
         Value::Float(number) => number.to_string(),
         Value::Text(words) => words.to_string(),
         Value::Flag(flag) => flag.to_string(),
+    }
+}
+
+/// A comparison in words.
+pub fn compare_words(compare: Compare) -> String {
+    match compare {
+        Compare::Off => "compared with nothing".to_owned(),
+        Compare::Before => "compared with the period before".to_owned(),
+        Compare::Week => "compared with the same time a week before".to_owned(),
+        Compare::Range(from, until) => format!("compared with {} – {}", short(from), short(until)),
+    }
+}
+
+/// A comparison as typed: `off`, `before`, `week`, or a range of its own.
+///
+/// # Errors
+/// When the text is none of these; why, for people.
+pub fn parse_compare(text: &str, now: Option<Micros>) -> Result<Compare, String> {
+    match text.trim().to_lowercase().as_str() {
+        "off" | "none" => return Ok(Compare::Off),
+        "before" => return Ok(Compare::Before),
+        "week" => return Ok(Compare::Week),
+        _ => {}
+    }
+    let range = parse_range(text).map_err(|error| error.to_string())?;
+    match range.resolve(now) {
+        (Some(from), Some(until)) if until > from => Ok(Compare::Range(from, until)),
+        _ => Err("a range to compare with needs a beginning and an end: 2026-11-16, or FROM..UNTIL".to_owned()),
     }
 }
 

@@ -1,10 +1,13 @@
 //! Everything the screen can ask of the outside. `update` returns these, `runtime` performs them.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
+use crate::app::saved::SavedView;
 use crate::app::slot::{SlotId, Ticket};
 use crate::query::field::Field;
 use crate::query::question::Question;
+use crate::query::table::Table;
 
 /// How soon a question must be asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,6 +16,27 @@ pub enum Urgency {
     Now,
     /// At once, and anew.
     Anew,
+}
+
+/// How a file is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Format {
+    /// Comma-separated, formulas neutralised.
+    #[default]
+    Csv,
+    /// One array of objects.
+    Json,
+    /// Parquet.
+    Parquet,
+}
+
+/// A row of a log file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RowId {
+    /// The file's number in the catalog.
+    pub file: i64,
+    /// The row's number in it.
+    pub row: i64,
 }
 
 /// Something to be done outside.
@@ -45,13 +69,66 @@ pub enum Effect {
         /// What is typed so far.
         prefix: String,
     },
-    /// Write a whole answer as CSV.
+    /// Write a whole answer to a file.
     Export {
         /// What is asked.
         question: Question,
         /// The file's name without its ending.
         name: String,
+        /// How it is written.
+        format: Format,
     },
+    /// Write rows that are here already to a file.
+    ExportTable {
+        /// The rows.
+        table: Arc<Table>,
+        /// The file's name without its ending.
+        name: String,
+        /// How it is written.
+        format: Format,
+    },
+    /// Run a read-only statement; cancels the one before.
+    Query {
+        /// Comes back with the rows.
+        serial: u64,
+        /// The statement.
+        statement: String,
+    },
+    /// Stop the running statement.
+    ForgetQuery,
+    /// Keep a statement for the next start.
+    Remember(String),
+    /// Put text into the clipboard, and into a file.
+    Copy(String),
+    /// Keep a view.
+    SaveView(SavedView),
+    /// Forget a view by its name.
+    DeleteView(String),
+    /// Take the rows of a file out of the catalog.
+    RemoveFile {
+        /// Its path.
+        path: String,
+        /// The SHA-256 of its content.
+        sha256: String,
+    },
+    /// Read the rows of a file that were put aside.
+    Rejects {
+        /// Comes back with the rows.
+        serial: u64,
+        /// Its path.
+        path: String,
+        /// The SHA-256 of its content.
+        sha256: String,
+    },
+    /// Read a row as it stands in its log file.
+    RawRow {
+        /// Which row.
+        row: RowId,
+    },
+    /// Stop reading it.
+    ForgetRawRow,
+    /// Hide recipients, or show them.
+    Mask(bool),
     /// Stop the running export.
     ForgetExport,
     /// Take these in.

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::app::effect::RowId;
 use crate::app::slot::{Shown, Slot, SlotId};
 use crate::query::field::{FIELDS, Field};
 use crate::query::question::{Answer, Page, Question, Report, Sort};
@@ -81,6 +82,23 @@ pub struct Explorer {
     pub end: Option<usize>,
     /// The commit number that the pages belong to.
     pub generation: Option<u64>,
+    /// The row of the detail pane as it stands in its log file.
+    pub raw: Option<(RowId, Result<RawRow, String>)>,
+    /// The columns that are shown, in their order; empty: all.
+    columns: Vec<usize>,
+}
+
+/// A row as it stands in its log file.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct RawRow {
+    /// The file.
+    pub path: String,
+    /// The line that it begins on.
+    pub line: u64,
+    /// The byte that it begins at, in the decompressed content.
+    pub offset: u64,
+    /// Its text; may hold anything.
+    pub text: String,
 }
 
 impl Explorer {
@@ -90,6 +108,50 @@ impl Explorer {
             page: Page { offset: page * PAGE, limit: Some(PAGE), sort: sort.cloned() },
             ..Question::new(Report::Events, scope.clone())
         }
+    }
+
+    /// The columns that are shown, by their positions in [`EVENT_COLUMNS`].
+    pub fn shown(&self) -> Vec<usize> {
+        if self.columns.is_empty() { (0..EVENT_COLUMNS.len()).collect() } else { self.columns.clone() }
+    }
+
+    /// The column at a position on the screen.
+    pub fn column(&self, at: usize) -> Option<&'static EventColumn> {
+        let at = if self.columns.is_empty() { at } else { *self.columns.get(at)? };
+        EVENT_COLUMNS.get(at)
+    }
+
+    /// Shows these columns; none or all in their own order: all.
+    pub fn choose(&mut self, columns: Vec<usize>) {
+        let own = columns.iter().copied().eq(0..EVENT_COLUMNS.len());
+        self.columns = if own { Vec::new() } else { columns };
+        self.columns.retain(|at| *at < EVENT_COLUMNS.len());
+    }
+
+    /// The names of the columns shown; empty: all.
+    pub fn column_words(&self) -> Vec<String> {
+        self.columns.iter().filter_map(|at| EVENT_COLUMNS.get(*at)).map(|column| column.name.to_owned()).collect()
+    }
+
+    /// Shows the columns of these names.
+    pub fn choose_words(&mut self, names: &[String]) {
+        let position = |name: &String| EVENT_COLUMNS.iter().position(|column| column.name == name);
+        self.choose(names.iter().filter_map(position).collect());
+    }
+
+    /// Which row of which file stands at a place; nothing while its page is not there.
+    pub fn row_id(&self, row: usize) -> Option<RowId> {
+        let int = |column| match self.cell(row, column) {
+            Some(Value::Int(number)) => Some(*number),
+            _ => None,
+        };
+        Some(RowId { file: int("file_id")?, row: int("row_number")? })
+    }
+
+    /// Everything that was answered is forgotten; the columns stay.
+    pub fn clear(&mut self) -> BTreeMap<usize, Slot> {
+        let columns = std::mem::take(&mut self.columns);
+        std::mem::replace(self, Self { columns, ..Self::default() }).pages
     }
 
     /// The page numbers wanted for a cursor, the most needed first.

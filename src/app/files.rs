@@ -95,6 +95,19 @@ impl FileRow {
     }
 }
 
+/// A row that was put aside.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Reject {
+    /// Its line.
+    pub line: String,
+    /// Its offset in bytes.
+    pub offset: String,
+    /// Why.
+    pub reason: String,
+    /// What it says.
+    pub row: String,
+}
+
 /// Whether a state is the last one.
 pub const fn is_final(status: Status) -> bool {
     !matches!(status, Status::Queued | Status::Ingesting)

@@ -3,10 +3,15 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::app::effect::RowId;
+use crate::app::explorer::RawRow;
+use crate::app::files::Reject;
+use crate::app::saved::SavedView;
 use crate::app::slot::Ticket;
 use crate::config::keys::KeyPress;
 use crate::ingest::progress::Progress;
 use crate::query::question::{Answer, Failure};
+use crate::query::table::Table;
 use crate::query::time::Micros;
 
 /// Something that happened.
@@ -37,6 +42,18 @@ pub enum Input {
     PathsCompleted(u64, Vec<String>),
     /// An export ended.
     Exported(Result<PathBuf, Failure>),
+    /// A statement of the SQL prompt ended: serial, rows or why not, milliseconds.
+    Queried(u64, Result<Arc<Table>, Failure>, u64),
+    /// Text was copied: how it went, and the file that holds it too.
+    Copied(Result<Option<PathBuf>, Failure>),
+    /// The saved views, after a change; or why it could not be made.
+    Views(Result<Vec<SavedView>, Failure>),
+    /// A file was removed: its name and rows.
+    Removed(Result<(String, i64), Failure>),
+    /// Rows of a file that were put aside; the serial is the asking's.
+    Rejects(u64, Result<Vec<Reject>, Failure>),
+    /// A row as it stands in its log file: where, and its text; or why it can't be shown.
+    RawRow(RowId, Result<RawRow, String>),
     /// Something that the user should read; an error stays longer.
     Notice(Failure),
 }

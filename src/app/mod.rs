@@ -8,11 +8,17 @@ pub mod effect;
 pub mod explorer;
 pub mod files;
 pub mod filter_bar;
+pub mod fuzzy;
 pub mod input;
 pub mod keymap;
 pub mod notice;
 pub mod overlay;
+pub mod palette;
+pub mod saved;
+pub mod shell;
 pub mod slot;
+pub mod sql_prompt;
+pub mod sql_text;
 pub mod trail;
 
 use std::collections::BTreeMap;
@@ -28,10 +34,13 @@ use crate::app::input::Input;
 use crate::app::keymap::Keymap;
 use crate::app::notice::{Level, Notice};
 use crate::app::overlay::Overlay;
+use crate::app::saved::SavedView;
 use crate::app::slot::{Arrival, Slot, SlotId, Ticket};
+use crate::app::sql_prompt::SqlPrompt;
 use crate::app::trail::Trail;
-use crate::config::theme::Theme;
-use crate::dashboard::{DASHBOARDS, Panel, Show};
+use crate::config::Profile;
+use crate::config::theme::{Ability, Theme};
+use crate::dashboard::{DASHBOARDS, Dashboard, Panel, Show};
 use crate::ingest::progress::{Progress, Status};
 use crate::query::question::{Answer, Compare, Failure, Question, Report};
 use crate::query::scope::Scope;
@@ -51,6 +60,10 @@ pub struct Setup {
     pub keymap: Keymap,
     /// Colours.
     pub theme: Theme,
+    /// What the terminal can show.
+    pub ability: Option<Ability>,
+    /// Who looks.
+    pub profile: Profile,
 }
 
 /// How a panel was drawn last: what paging and scrolling go by.
@@ -112,6 +125,16 @@ pub struct State {
     pub trail: Trail,
     /// An export is running.
     pub exporting: bool,
+    /// Recipients are hidden.
+    pub masked: bool,
+    /// The saved views.
+    pub views: Vec<SavedView>,
+    /// Statements of the SQL prompt, the newest last.
+    pub sql_history: Vec<String>,
+    /// The SQL prompt as it was left.
+    sql_left: Option<Box<SqlPrompt>>,
+    /// What was searched for.
+    pub find: Option<String>,
     /// Ticks so far: which frame an animation is at.
     pub ticks: u64,
     /// The layout of the last frame.
@@ -141,6 +164,11 @@ impl State {
             notice: None,
             trail: Trail::default(),
             exporting: false,
+            masked: false,
+            views: Vec::new(),
+            sql_history: Vec::new(),
+            sql_left: None,
+            find: None,
             ticks: 0,
             geometry: Geometry::default(),
             added: Vec::new(),
@@ -182,7 +210,8 @@ impl State {
 
     /// Whether something on the screen moves by itself.
     pub fn is_animated(&self) -> bool {
-        self.is_asking() || self.incoming.is_active() || self.exporting
+        let runs_sql = matches!(&self.overlay, Some(Overlay::Sql(prompt)) if prompt.running.is_some());
+        self.is_asking() || self.incoming.is_active() || self.exporting || runs_sql
     }
 
     /// Whether a question of the open tab is in flight.
@@ -324,7 +353,7 @@ impl State {
             }
             board.slots = kept;
         }
-        let pages = std::mem::take(&mut self.explorer).pages;
+        let pages = self.explorer.clear();
         let asking = pages.into_iter().filter(|(_, slot)| slot.is_asking());
         effects.extend(asking.map(|(page, _)| Effect::Forget(SlotId::Page(page))));
         effects
@@ -333,6 +362,11 @@ impl State {
     fn tick(&mut self) {
         self.ticks += 1;
         self.trust.tick();
+        if let Some(Overlay::Sql(prompt)) = &mut self.overlay
+            && let Some((_, waited)) = &mut prompt.running
+        {
+            *waited = waited.saturating_add(1);
+        }
         for slot in self.board_mut().slots.values_mut() {
             slot.tick();
         }
@@ -437,6 +471,14 @@ impl State {
         }
     }
 
+    fn copied(&mut self, result: Result<Option<PathBuf>, Failure>) {
+        self.notice = Some(match result {
+            Ok(Some(path)) => Notice::done(format!("copied · also in {}", path.display())),
+            Ok(None) => Notice::done("copied"),
+            Err(failure) => Notice::from(failure),
+        });
+    }
+
     fn exported(&mut self, result: Result<PathBuf, Failure>) {
         self.exporting = false;
         self.notice = Some(match result {
@@ -472,8 +514,28 @@ impl State {
     /// The cell of the Explorer under the cursor, with its column.
     pub fn event_cell(&self) -> Option<(&'static str, &Value)> {
         let state = self.board().panels.get(self.board().focus)?;
-        let column = explorer::EVENT_COLUMNS.get(state.column)?;
+        let column = self.explorer.column(state.column)?;
         Some((column.name, self.explorer.cell(state.cursor, column.name)?))
+    }
+
+    /// The answer's column behind each column of a panel, as it is shown.
+    pub fn column_names(&self, index: usize) -> Vec<String> {
+        let (Some(panel), Some(state)) = (panel(self.tab, index), self.board().panels.get(index)) else {
+            return Vec::new();
+        };
+        if matches!(panel.show, Show::Events) {
+            let name = |at: &usize| explorer::EVENT_COLUMNS.get(*at).map(|column| column.name.to_owned());
+            return self.explorer.shown().iter().filter_map(name).collect();
+        }
+        board::column_names(panel, state)
+    }
+
+    /// The tabs that the profile shows, with their positions.
+    pub fn tabs(&self) -> impl Iterator<Item = (usize, &'static Dashboard)> + use<> {
+        let profile = self.setup.profile;
+        let shows =
+            move |tab: &Dashboard| profile != Profile::Management || matches!(tab.title, "Health" | "Incidents");
+        DASHBOARDS.iter().copied().enumerate().filter(move |(_, tab)| shows(tab))
     }
 
     /// When the newest error was said, so that tests and the footer agree on what is one.
@@ -495,6 +557,12 @@ pub fn update(state: &mut State, input: Input) -> Vec<Effect> {
         Input::Completed(serial, values) => state.completed(serial, values),
         Input::PathsCompleted(serial, paths) => state.paths_completed(serial, paths),
         Input::Exported(result) => state.exported(result),
+        Input::Queried(serial, result, took_ms) => state.queried(serial, result, took_ms),
+        Input::Copied(result) => state.copied(result),
+        Input::Views(result) => state.views_changed(result),
+        Input::Removed(result) => return state.removed(result),
+        Input::Rejects(serial, rejects) => state.rejects_read(serial, rejects),
+        Input::RawRow(row, found) => state.explorer.raw = Some((row, found)),
         Input::Notice(failure) => state.notice = Some(Notice::from(failure)),
     }
     Vec::new()

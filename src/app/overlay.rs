@@ -1,13 +1,19 @@
-//! What can lie over a tab: the filter bar, the time picker, the help, the add-files prompt. At most
-//! one is open. Each answers a key with what should become of it.
+//! What can lie over a tab: the filter bar, the time picker, the help, prompts and sheets. At most one is
+//! open. Each answers a key with what should become of it.
 
 use std::path::PathBuf;
 
 use tui_input::{Input as Line, InputRequest};
 
 use crate::app::action::Action;
+use crate::app::effect::Effect;
+use crate::app::files::{FileRow, Reject};
 use crate::app::filter_bar::FilterBar;
+use crate::app::palette::Palette;
+use crate::app::sql_prompt::SqlPrompt;
 use crate::config::keys::{Key, KeyPress};
+use crate::query::field::Field;
+use crate::query::question::Failure;
 use crate::query::time::{Micros, TimeRange, parse_range, span};
 
 /// What is open.
@@ -21,6 +27,20 @@ pub enum Overlay {
     Help(Help),
     /// Adding files.
     AddFiles(AddFiles),
+    /// Typing a command.
+    Palette(Palette),
+    /// Typing a range to compare with.
+    Range(RangePrompt),
+    /// Asking in SQL.
+    Sql(Box<SqlPrompt>),
+    /// Typing what to search for.
+    Search(Search),
+    /// Choosing the Explorer's columns.
+    Columns(Chooser),
+    /// Asking whether something is really meant.
+    Confirm(Confirm),
+    /// Everything about one file.
+    File(Box<FileSheet>),
 }
 
 /// Edits a line of text; true if the key was one of an editor's.
@@ -126,6 +146,61 @@ pub fn range_name(range: TimeRange) -> String {
             format!("{} – {}", side(from), side(until))
         }
     }
+}
+
+/// Typing a range to compare with.
+#[derive(Debug, Clone, Default)]
+pub struct RangePrompt {
+    /// The line.
+    pub line: Line,
+    /// Why the line can't be used.
+    pub error: String,
+}
+
+/// Typing what to search for: in the table, or as a filter.
+#[derive(Debug, Clone, Default)]
+pub struct Search {
+    /// The line.
+    pub line: Line,
+    /// Where to look; `None`: in the rows of the table.
+    pub places: Vec<Option<Field>>,
+    /// The place under the cursor.
+    pub chosen: usize,
+}
+
+/// Choosing columns: which, and in which order.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Chooser {
+    /// Every column by its position in the table of columns, and whether it is shown.
+    pub columns: Vec<(usize, bool)>,
+    /// The column under the cursor.
+    pub chosen: usize,
+}
+
+/// Asking whether something is really meant: `y` does it.
+#[derive(Debug, Clone)]
+pub struct Confirm {
+    /// What would be done.
+    pub title: String,
+    /// What it means, line by line; may hold text from files.
+    pub lines: Vec<String>,
+    /// What does it.
+    pub effect: Effect,
+    /// What is said meanwhile.
+    pub busy: String,
+}
+
+/// Everything about one file.
+#[derive(Debug, Clone)]
+pub struct FileSheet {
+    /// The file.
+    pub file: FileRow,
+    /// Rows that were put aside; nothing while they are read.
+    pub rejects: Option<Result<Vec<Reject>, Failure>>,
+    /// The serial of the asking.
+    pub serial: u64,
+    /// Lines scrolled past.
+    pub scroll: usize,
 }
 
 /// Reading the help; what is typed searches in it.

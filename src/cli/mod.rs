@@ -2,6 +2,7 @@
 
 mod ingest;
 mod run;
+pub mod view;
 
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
@@ -39,6 +40,9 @@ pub struct Cli {
     /// Settings and places, for every command.
     #[command(flatten)]
     pub places: Places,
+    /// How the screen opens.
+    #[command(flatten)]
+    pub view: view::ViewFlags,
     /// What to do; the screen, if nothing is named.
     #[command(subcommand)]
     pub command: Option<Command>,
@@ -314,6 +318,13 @@ fn parse_group(text: &str) -> Result<Field, String> {
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct Usage(String);
+
+/// Flags that open the screen in a view, before a command that has none.
+pub fn misplaced_view() -> anyhow::Error {
+    usage(
+        "--tab, --since, --until, --last, --where, --compare and --profile before a command are for the screen; write them behind the command",
+    )
+}
 
 fn usage(error: impl std::fmt::Display) -> anyhow::Error {
     Usage(error.to_string()).into()

@@ -70,6 +70,10 @@ pub struct Config {
     pub catalog: PathBuf,
     /// Name of this host in the `host` column, where the rows carry no `userString`.
     pub host: String,
+    /// Who looks: what the screen shows and hides.
+    pub profile: Profile,
+    /// What is hidden.
+    pub privacy: Privacy,
     /// Folders that are watched, and how.
     pub inbox: Inbox,
     /// How files are read.
@@ -86,6 +90,46 @@ pub struct Config {
     pub bounce_classes: BounceOverrides,
     /// Action name → keys.
     pub keys: BTreeMap<String, Vec<String>>,
+}
+
+/// Who looks (SPEC §12).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Profile {
+    /// Everything.
+    #[default]
+    Engineer,
+    /// Everything; opens on the search for a recipient.
+    Support,
+    /// Everything with recipients hidden.
+    Viewer,
+    /// Health and incidents alone, no rows and no recipients.
+    Management,
+}
+
+impl Profile {
+    /// Its name in the settings.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Engineer => "engineer",
+            Self::Support => "support",
+            Self::Viewer => "viewer",
+            Self::Management => "management",
+        }
+    }
+
+    /// Whether recipients are always hidden from it.
+    pub const fn hides_recipients(self) -> bool {
+        matches!(self, Self::Viewer | Self::Management)
+    }
+}
+
+/// What is hidden.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Privacy {
+    /// Recipients are hidden on screen, in exports and in everything that is printed.
+    pub mask: bool,
 }
 
 /// Folders that are watched, and how.
@@ -174,6 +218,8 @@ pub struct Ui {
     pub range: String,
     /// Seconds between refreshes while files come in.
     pub refresh_seconds: u64,
+    /// Whether the screen opens as it was left: tab, scope, orders and columns.
+    pub restore: bool,
 }
 
 /// A mailbox provider of the user's own.
@@ -196,6 +242,8 @@ impl Default for Config {
         Self {
             catalog: data_home().join("catalog"),
             host: String::new(),
+            profile: Profile::default(),
+            privacy: Privacy::default(),
             inbox: Inbox::default(),
             ingest: Ingest::default(),
             retention: Retention::default(),
@@ -244,7 +292,7 @@ impl Default for Query {
 
 impl Default for Ui {
     fn default() -> Self {
-        Self { theme: theme::Choice::Dark, range: "24h".to_owned(), refresh_seconds: 1 }
+        Self { theme: theme::Choice::Dark, range: "24h".to_owned(), refresh_seconds: 1, restore: true }
     }
 }
 
@@ -293,6 +341,11 @@ impl Config {
             return refuse("query.memory_mb", format!("{} is too little; at least 32", self.query.memory_mb));
         }
         Ok(())
+    }
+
+    /// Whether recipients are hidden at the start.
+    pub fn masks(&self) -> bool {
+        self.privacy.mask || self.profile.hides_recipients()
     }
 
     /// Every setting as TOML.

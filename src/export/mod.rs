@@ -9,7 +9,7 @@ use futures::StreamExt as _;
 use crate::catalog::layout;
 use crate::query::question::{Failure, Question, Report};
 use crate::query::table::Table;
-use crate::query::{Engine, sql};
+use crate::query::{Engine, mask, sql};
 use crate::report::print::{self, Format};
 use crate::report::{self};
 
@@ -60,6 +60,9 @@ async fn events(
         let mut table = empty.clone();
         let batch = batch.map_err(Failure::from_engine)?;
         sql::append(&mut table, &batch).map_err(|error| Failure::from_engine(error.into()))?;
+        if engine.masks() {
+            mask::table(&mut table);
+        }
         rows.write(out, &table).map_err(not_written)?;
     }
     rows.end(out).map_err(not_written)
@@ -102,15 +105,45 @@ impl Rows {
     }
 }
 
-/// Writes an answer as CSV into a folder under a name that says view, scope and time; returns the path.
+/// Writes rows that are here already into a folder; returns the path.
+pub fn save_table(table: &Table, name: &str, folder: &Path, stamp: &str, format: Format) -> Result<PathBuf, Failure> {
+    let name = format!("pmtop-{name}-{stamp}.{}", ending(format));
+    let path = free_path(folder, &name);
+    let failed = |error: io::Error| Failure {
+        what: format!("{} was not written", path.display()),
+        why: error.to_string(),
+        hint: "choose another folder by starting pmtop there".to_owned(),
+        ..Failure::default()
+    };
+    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
+    let mut out = BufWriter::new(file.as_file_mut());
+    print::print(&mut out, table, format, false).and_then(|()| out.flush()).map_err(failed)?;
+    drop(out);
+    file.as_file().sync_all().map_err(failed)?;
+    file.persist_noclobber(&path).map_err(|error| failed(error.error))?;
+    layout::sync_dir(folder).map_err(failed)?;
+    Ok(path)
+}
+
+const fn ending(format: Format) -> &'static str {
+    match format {
+        Format::Json => "json",
+        Format::Md => "md",
+        Format::Table => "txt",
+        Format::Csv => "csv",
+    }
+}
+
+/// Writes an answer into a folder under a name that says view, scope and time; returns the path.
 pub async fn save(
     engine: Arc<Engine>,
     question: Question,
     name: String,
     folder: PathBuf,
     stamp: String,
+    format: Format,
 ) -> Result<PathBuf, Failure> {
-    let path = free_path(&folder, &file_name(&name, &question, &stamp));
+    let path = free_path(&folder, &file_name(&name, &question, &stamp, format));
     let failed = |error: io::Error| Failure {
         what: format!("{} was not written", path.display()),
         why: error.to_string(),
@@ -120,7 +153,7 @@ pub async fn save(
     let mut file = tempfile::NamedTempFile::new_in(&folder).map_err(failed)?;
     {
         let mut out = BufWriter::new(file.as_file_mut());
-        write(&engine, &question, Format::Csv, false, &mut out).await?;
+        write(&engine, &question, format, false, &mut out).await?;
         out.flush().map_err(failed)?;
     }
     file.as_file().sync_all().map_err(failed)?;
@@ -129,7 +162,7 @@ pub async fn save(
     Ok(path)
 }
 
-fn file_name(name: &str, question: &Question, stamp: &str) -> String {
+fn file_name(name: &str, question: &Question, stamp: &str, format: Format) -> String {
     let scope: String = question.scope.to_string();
     let text = format!("pmtop-{name}-{scope}-{stamp}");
     let mut out = String::new();
@@ -141,16 +174,16 @@ fn file_name(name: &str, question: &Question, stamp: &str) -> String {
             (false, true) => {}
         }
     }
-    format!("{}.csv", out.trim_matches('-'))
+    format!("{}.{}", out.trim_matches('-'), ending(format))
 }
 
 fn free_path(folder: &Path, name: &str) -> PathBuf {
-    let stem = name.trim_end_matches(".csv");
+    let (stem, ending) = name.rsplit_once('.').unwrap_or((name, ""));
     let mut path = folder.join(name);
     let mut count = 1;
     while path.exists() {
         count += 1;
-        path = folder.join(format!("{stem}-{count}.csv"));
+        path = folder.join(format!("{stem}-{count}.{ending}"));
     }
     path
 }
@@ -165,7 +198,7 @@ mod tests {
     #[test]
     fn a_file_name_holds_nothing_that_a_shell_would_act_on() {
         let scope = Scope::new(TimeRange::All, [Filter::parse("job=../$(rm) x").unwrap()]);
-        let name = file_name("domains", &Question::new(Report::Files, scope), "20261123-101500");
+        let name = file_name("domains", &Question::new(Report::Files, scope), "20261123-101500", Format::Csv);
         assert_eq!(name, "pmtop-domains-all-time-job-..-rm-x-20261123-101500.csv");
     }
 }

@@ -11,6 +11,7 @@ pub mod intake;
 pub mod json;
 pub mod live;
 pub mod open;
+pub mod original;
 pub mod progress;
 pub mod reject;
 pub mod stage;

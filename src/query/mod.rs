@@ -3,6 +3,7 @@
 pub mod cells;
 pub mod field;
 pub mod filter;
+pub mod mask;
 pub mod measures;
 pub mod planner;
 pub mod question;
@@ -14,7 +15,7 @@ pub mod table;
 pub mod time;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
@@ -49,6 +50,7 @@ pub struct Engine {
     /// Settings of `[query]`.
     pub limits: crate::config::Query,
     trimmed: AtomicU64,
+    masks: AtomicBool,
 }
 
 /// A task that is stopped when it is no longer wanted.
@@ -93,7 +95,18 @@ impl Engine {
             workers,
             limits: config.query.clone(),
             trimmed: AtomicU64::new(0),
+            masks: AtomicBool::new(config.masks()),
         }))
+    }
+
+    /// Whether recipients are hidden in whatever is answered.
+    pub fn masks(&self) -> bool {
+        self.masks.load(Ordering::Relaxed)
+    }
+
+    /// Hides recipients from now on, or shows them.
+    pub fn set_masks(&self, masks: bool) {
+        self.masks.store(masks, Ordering::Relaxed);
     }
 
     /// The catalog that is asked.
@@ -250,6 +263,28 @@ impl Engine {
 
     /// Values of a field that contain a text, most frequent first, over the newest days.
     pub async fn complete(&self, field: Field, text: &str, most: usize) -> Result<Vec<(String, u64)>, Failure> {
+        let hides =
+            self.masks() && matches!(field, Field::Recipient | Field::Reply | Field::CustomHeader | Field::Sender);
+        if !hides {
+            return self.values(field, text, most).await;
+        }
+        // What is typed must not find a hidden value: the whole list is hidden first.
+        let typed = text.to_lowercase();
+        let hide = if field == Field::Sender { mask::sender } else { mask::words };
+        let mut found: Vec<(String, u64)> = Vec::new();
+        for (value, count) in self.values(field, "", most * 20).await? {
+            let value = hide(&value);
+            match found.iter_mut().find(|(known, _)| *known == value) {
+                Some((_, sum)) => *sum += count,
+                None => found.push((value, count)),
+            }
+        }
+        found.retain(|(value, _)| value.to_lowercase().contains(&typed));
+        found.truncate(most);
+        Ok(found)
+    }
+
+    async fn values(&self, field: Field, text: &str, most: usize) -> Result<Vec<(String, u64)>, Failure> {
         let snapshot = self.snapshot()?;
         if field == Field::File {
             let names = self.catalog.control(|control| control.file_names()).map_err(Failure::from_catalog)?;

@@ -12,9 +12,9 @@ use datafusion::execution::context::SQLOptions;
 use datafusion::prelude::SessionContext;
 use futures::StreamExt as _;
 
-use super::Engine;
 use super::question::Failure;
 use super::table::{Head, Table, Unit, Value};
+use super::{Engine, mask};
 use crate::catalog::control::FileRow;
 use crate::catalog::table::SegmentTable;
 use crate::event::schema::timestamp;
@@ -46,6 +46,11 @@ impl Engine {
         let context =
             SessionContext::new_with_config_rt(self.raw().context.copied_config(), self.raw().context.runtime_env());
         let register = |name: &str, table: Arc<dyn datafusion::catalog::TableProvider>| {
+            let table = match (self.masks(), name) {
+                // The statement knows no other way to the rows than this view.
+                (true, "events" | "copies") => hidden(&context, table).map_err(Failure::from_engine)?,
+                _ => table,
+            };
             context.register_table(name, table).map(|_| ()).map_err(Failure::from_engine)
         };
         register("events", Arc::new(SegmentTable::new(&snapshot, |segment| segment.is_events())))?;
@@ -67,6 +72,28 @@ impl Engine {
         }
         Ok(table)
     }
+}
+
+/// A table of events with recipients hidden.
+fn hidden(
+    context: &SessionContext,
+    table: Arc<dyn datafusion::catalog::TableProvider>,
+) -> datafusion::error::Result<Arc<dyn datafusion::catalog::TableProvider>> {
+    use datafusion::functions::expr_fn::regexp_replace;
+    use datafusion::prelude::{cast as cast_to, ident, lit};
+    let schema = table.schema();
+    let columns = schema.fields().iter().map(|field| {
+        let name = field.name().as_str();
+        let (pattern, kept) = match name {
+            mask::SENDER => (mask::INNER, mask::INNER_KEPT),
+            name if mask::COLUMNS.contains(&name) => (mask::ADDRESS, mask::ADDRESS_KEPT),
+            name => return ident(name),
+        };
+        let text = cast_to(ident(name), DataType::Utf8);
+        regexp_replace(text, lit(pattern), lit(kept), Some(lit("g"))).alias(name)
+    });
+    let columns: Vec<_> = columns.collect();
+    Ok(context.read_table(table)?.select(columns)?.into_view())
 }
 
 fn unit_of(data_type: &DataType) -> Unit {

@@ -31,7 +31,7 @@ use crate::query::replies::ReplyGroup;
 use crate::query::scope::Scope;
 use crate::query::table::{Head, Table, Unit, Value};
 use crate::query::time::Width;
-use crate::query::{Engine, sql};
+use crate::query::{Engine, mask, sql};
 use metrics::Context;
 
 /// Answers a question on the engine's threads; dropping the future stops the work.
@@ -66,6 +66,11 @@ async fn answer_once(engine: &Engine, question: &Question) -> Result<Answer, Fai
         }
         _ => None,
     };
+    let (mut table, mut before) = (table, before);
+    if engine.masks() {
+        mask::table(&mut table);
+        before.iter_mut().for_each(mask::table);
+    }
     let before_range = compared.map(|scope| scope.time.resolve(now)).and_then(|(from, until)| from.zip(until));
     Ok(Answer {
         table,

@@ -108,6 +108,12 @@ impl Asks {
         }
     }
 
+    /// Cancels everything and forgets every answer: none of them may be seen any more.
+    pub(super) fn forget_all(&mut self) {
+        self.stop();
+        self.memory.clear();
+    }
+
     /// Cancels everything.
     pub(super) fn stop(&mut self) {
         for (_, (_, _, running)) in self.running.drain() {

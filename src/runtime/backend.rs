@@ -1,11 +1,16 @@
 //! What the screen needs of the rest of the program, and nothing more.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use futures::future::BoxFuture;
 
+use crate::app::effect::{Format, RowId};
+use crate::app::explorer::RawRow;
+use crate::app::files::Reject;
 use crate::query::field::Field;
 use crate::query::question::{Answer, Failure, Question};
+use crate::query::table::Table;
 
 /// The outside of the screen. Its futures only wait: the work is done on threads of its own, and a
 /// future that is dropped is cancelled.
@@ -16,8 +21,31 @@ pub trait Backend: Send + Sync + 'static {
     /// Values of a field that begin like this, with counts, for the filter bar.
     fn complete(&self, field: Field, prefix: String) -> BoxFuture<'static, Vec<(String, u64)>>;
 
-    /// Writes a whole answer as CSV, all of it or nothing; the path it wrote.
-    fn export(&self, question: Question, name: String) -> BoxFuture<'static, Result<PathBuf, Failure>>;
+    /// Writes a whole answer to a file, all of it or nothing; the path it wrote.
+    fn export(&self, question: Question, name: String, format: Format) -> BoxFuture<'static, Result<PathBuf, Failure>>;
+
+    /// Writes rows that are here already, all of them or nothing; the path it wrote.
+    fn export_table(
+        &self,
+        table: Arc<Table>,
+        name: String,
+        format: Format,
+    ) -> BoxFuture<'static, Result<PathBuf, Failure>>;
+
+    /// Runs one read-only statement.
+    fn sql(&self, statement: String) -> BoxFuture<'static, Result<Table, Failure>>;
+
+    /// Takes the rows of a file out of the catalog; its name and rows.
+    fn remove_file(&self, path: String, sha256: String) -> BoxFuture<'static, Result<(String, i64), Failure>>;
+
+    /// The first rows of a file that were put aside.
+    fn rejects(&self, path: String, sha256: String) -> BoxFuture<'static, Result<Vec<Reject>, Failure>>;
+
+    /// A row as it stands in its log file; why not, if it can't be shown.
+    fn raw_row(&self, row: RowId) -> BoxFuture<'static, Result<RawRow, String>>;
+
+    /// Hides recipients in everything from now on, or shows them.
+    fn mask(&self, mask: bool);
 
     /// Queues files, folders and archives; progress comes back as `Input::Ingest`.
     fn add_files(&self, paths: Vec<PathBuf>);

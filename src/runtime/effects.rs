@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::AbortHandle;
@@ -11,12 +11,13 @@ use crate::app::effect::Effect;
 use crate::app::input::Input;
 use crate::runtime::asks::Asks;
 use crate::runtime::backend::Backend;
+use crate::runtime::store::Store;
 
 /// How long a completion waits for the next letter.
 const TYPING: Duration = Duration::from_millis(60);
 
 /// What the loop must do itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Order {
     /// Nothing.
     GoOn,
@@ -24,6 +25,8 @@ pub(super) enum Order {
     Suspend,
     /// Paint everything.
     Repaint,
+    /// Put text into the clipboard.
+    Copy(String),
     /// Leave.
     Quit,
 }
@@ -36,15 +39,18 @@ pub(super) struct Effects {
     pub(super) asks: Asks,
     completing: Option<AbortHandle>,
     exporting: Option<AbortHandle>,
+    querying: Option<AbortHandle>,
+    reading: Option<AbortHandle>,
+    store: Store,
     home: Option<PathBuf>,
 }
 
 impl Effects {
     /// What comes of them comes back through a channel.
-    pub(super) fn new(backend: Arc<dyn Backend>, back: UnboundedSender<Input>) -> Self {
+    pub(super) fn new(backend: Arc<dyn Backend>, back: UnboundedSender<Input>, store: Store) -> Self {
         let asks = Asks::new(Arc::clone(&backend), back.clone());
         let home = std::env::var_os("HOME").map(PathBuf::from);
-        Self { backend, back, asks, completing: None, exporting: None, home }
+        Self { backend, back, asks, completing: None, exporting: None, querying: None, reading: None, store, home }
     }
 
     /// Performs one.
@@ -60,8 +66,8 @@ impl Effects {
                 let (backend, prefix) = (Arc::clone(&self.backend), self.at_home(&prefix));
                 self.complete(async move { Input::PathsCompleted(serial, backend.complete_path(prefix).await) });
             }
-            Effect::Export { question, name } => {
-                let (future, back) = (self.backend.export(question, name), self.back.clone());
+            Effect::Export { question, name, format } => {
+                let (future, back) = (self.backend.export(question, name, format), self.back.clone());
                 let running = tokio::spawn(async move {
                     // Nobody listens only when the screen is gone.
                     back.send(Input::Exported(future.await)).ok();
@@ -69,6 +75,61 @@ impl Effects {
                 self.exporting = Some(running.abort_handle());
             }
             Effect::ForgetExport => abort(&mut self.exporting),
+            Effect::ExportTable { table, name, format } => {
+                let (future, back) = (self.backend.export_table(table, name, format), self.back.clone());
+                let running = tokio::spawn(async move {
+                    back.send(Input::Exported(future.await)).ok();
+                });
+                self.exporting = Some(running.abort_handle());
+            }
+            Effect::Query { serial, statement } => {
+                abort(&mut self.querying);
+                let (future, back) = (self.backend.sql(statement), self.back.clone());
+                let running = tokio::spawn(async move {
+                    let began = Instant::now();
+                    let result = future.await.map(Arc::new);
+                    let took = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+                    back.send(Input::Queried(serial, result, took)).ok();
+                });
+                self.querying = Some(running.abort_handle());
+            }
+            Effect::ForgetQuery => abort(&mut self.querying),
+            Effect::Remember(statement) => self.store.remember(&statement),
+            Effect::Copy(text) => {
+                let kept = self.store.copy(&text);
+                self.back.send(Input::Copied(kept)).ok();
+                return Order::Copy(text);
+            }
+            Effect::SaveView(view) => {
+                self.back.send(Input::Views(self.store.save_view(view))).ok();
+            }
+            Effect::DeleteView(name) => {
+                self.back.send(Input::Views(self.store.delete_view(&name))).ok();
+            }
+            Effect::RemoveFile { path, sha256 } => {
+                let future = self.backend.remove_file(path, sha256);
+                self.tell(async move { Input::Removed(future.await) });
+            }
+            Effect::Rejects { serial, path, sha256 } => {
+                let future = self.backend.rejects(path, sha256);
+                self.tell(async move { Input::Rejects(serial, future.await) });
+            }
+            Effect::RawRow { row } => {
+                abort(&mut self.reading);
+                let (backend, back) = (Arc::clone(&self.backend), self.back.clone());
+                let running = tokio::spawn(async move {
+                    tokio::time::sleep(TYPING).await;
+                    back.send(Input::RawRow(row, backend.raw_row(row).await)).ok();
+                });
+                self.reading = Some(running.abort_handle());
+            }
+            Effect::ForgetRawRow => abort(&mut self.reading),
+            Effect::Mask(mask) => {
+                abort(&mut self.querying);
+                abort(&mut self.completing);
+                self.asks.forget_all();
+                self.backend.mask(mask);
+            }
             Effect::AddFiles(paths) => {
                 let paths = paths.iter().map(|path| PathBuf::from(self.at_home(&path.to_string_lossy()))).collect();
                 self.backend.add_files(paths);
@@ -78,6 +139,14 @@ impl Effects {
             Effect::Quit => return Order::Quit,
         }
         Order::GoOn
+    }
+
+    /// Waits for something short, which is not cancelled.
+    fn tell(&self, future: impl Future<Output = Input> + Send + 'static) {
+        let back = self.back.clone();
+        tokio::spawn(async move {
+            back.send(future.await).ok();
+        });
     }
 
     fn complete(&mut self, future: impl Future<Output = Input> + Send + 'static) {
@@ -103,6 +172,8 @@ impl Effects {
         self.asks.stop();
         abort(&mut self.completing);
         abort(&mut self.exporting);
+        abort(&mut self.querying);
+        abort(&mut self.reading);
     }
 }
 

@@ -12,8 +12,13 @@ use futures::future::BoxFuture;
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::backend::Backend;
+use crate::app::effect::{Format, RowId};
+use crate::app::explorer::RawRow;
+use crate::app::files::Reject;
 use crate::app::input::Input;
 use crate::catalog::clock;
+use crate::catalog::commit::remove_file;
+use crate::catalog::control::FileRow;
 use crate::catalog::keep::keep;
 use crate::catalog::locks::Lock;
 use crate::config::Config;
@@ -22,14 +27,20 @@ use crate::inbox::{Arrivals, Inbox};
 use crate::ingest::Ingest;
 use crate::ingest::intake::{Intake, Listener};
 use crate::ingest::live::Live;
+use crate::ingest::original;
 use crate::ingest::progress::Progress;
 use crate::query::Engine;
 use crate::query::field::Field;
+use crate::query::mask;
 use crate::query::question::{Answer, Failure, Question};
-use crate::report;
+use crate::query::table::Table;
+use crate::report::{self, print};
 
 /// Values offered for completion.
 const COMPLETIONS: usize = 50;
+/// Rejected rows shown of a file, and bytes of each.
+const REJECTS: usize = 200;
+const REJECT_BYTES: usize = 2000;
 /// How often the catalog is looked at for commits of other processes.
 const LOOK: Duration = Duration::from_millis(500);
 /// How often live files are looked at.
@@ -48,6 +59,7 @@ pub struct Local {
     engine: Arc<Engine>,
     intake: Arc<Intake>,
     owner: Option<String>,
+    settings: crate::config::Ingest,
     stop: Arc<AtomicBool>,
     threads: Vec<JoinHandle<()>>,
 }
@@ -114,7 +126,7 @@ impl Local {
             std::thread::Builder::new().name("lookout".to_owned()).spawn(move || lookout.run(owned, &*tell))?,
             std::thread::Builder::new().name("keeper".to_owned()).spawn(move || keeper.run())?,
         ];
-        Ok(Self { engine, intake, owner, stop, threads })
+        Ok(Self { engine, intake, owner, settings: config.ingest.clone(), stop, threads })
     }
 
     /// Who watches the inbox, if it is another process.
@@ -253,12 +265,76 @@ impl Backend for Local {
         async move { work.await.unwrap_or_default() }.boxed()
     }
 
-    fn export(&self, question: Question, name: String) -> BoxFuture<'static, Result<PathBuf, Failure>> {
+    fn export(&self, question: Question, name: String, format: Format) -> BoxFuture<'static, Result<PathBuf, Failure>> {
         let engine = Arc::clone(&self.engine);
-        let folder = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("."));
-        let stamp = chrono::DateTime::from_timestamp_micros(clock())
-            .map_or_else(String::new, |time| time.format("%Y%m%d-%H%M%S").to_string());
-        self.engine.run(export::save(engine, question, name, folder, stamp))
+        self.engine.run(async move {
+            let (folder, stamp) = here_and_now();
+            export::save(engine, question, name, folder, stamp, written(format)?).await
+        })
+    }
+
+    fn export_table(
+        &self,
+        table: Arc<Table>,
+        name: String,
+        format: Format,
+    ) -> BoxFuture<'static, Result<PathBuf, Failure>> {
+        self.engine.run(async move {
+            let (folder, stamp) = here_and_now();
+            export::save_table(&table, &name, &folder, &stamp, written(format)?)
+        })
+    }
+
+    fn sql(&self, statement: String) -> BoxFuture<'static, Result<Table, Failure>> {
+        let engine = Arc::clone(&self.engine);
+        self.engine.run(async move { engine.sql(&statement).await })
+    }
+
+    fn remove_file(&self, path: String, sha256: String) -> BoxFuture<'static, Result<(String, i64), Failure>> {
+        let engine = Arc::clone(&self.engine);
+        self.engine.run(async move {
+            let catalog = engine.catalog();
+            let file = file_of(&engine, &path, &sha256)?;
+            remove_file(catalog, file.id, clock()).map_err(Failure::from_catalog)?;
+            Ok((file.name, file.rows))
+        })
+    }
+
+    fn rejects(&self, path: String, sha256: String) -> BoxFuture<'static, Result<Vec<Reject>, Failure>> {
+        let engine = Arc::clone(&self.engine);
+        self.engine.run(async move {
+            let Ok(file) = file_of(&engine, &path, &sha256) else { return Ok(Vec::new()) };
+            let place = engine.catalog().layout().rejects().join(format!("file-{}.csv", file.id));
+            let mut rejects = read_rejects(&place);
+            if engine.masks() {
+                rejects.iter_mut().for_each(|reject| reject.row = mask::words(&reject.row));
+            }
+            Ok(rejects)
+        })
+    }
+
+    fn raw_row(&self, row: RowId) -> BoxFuture<'static, Result<RawRow, String>> {
+        let (engine, settings) = (Arc::clone(&self.engine), self.settings.clone());
+        let stop = Stop::default();
+        let stopped = Arc::clone(&stop.0);
+        let (sender, receiver) = tokio::sync::oneshot::channel();
+        // A log may be gigabytes: a thread of its own reads it, and ends when nobody waits any more.
+        let started = std::thread::Builder::new().name("original".to_owned()).spawn(move || {
+            let found = raw_row(&engine, &settings, row, &stopped);
+            sender.send(found).ok();
+        });
+        async move {
+            let _stop = stop;
+            match started {
+                Ok(_) => receiver.await.unwrap_or_else(|_| Err("it could not be read".to_owned())),
+                Err(error) => Err(error.to_string()),
+            }
+        }
+        .boxed()
+    }
+
+    fn mask(&self, mask: bool) {
+        self.engine.set_masks(mask);
     }
 
     fn add_files(&self, paths: Vec<PathBuf>) {
@@ -269,6 +345,76 @@ impl Backend for Local {
         let work = self.engine.run(async move { Ok(paths_like(&prefix)) });
         async move { work.await.unwrap_or_default() }.boxed()
     }
+}
+
+/// Where exports go, and the time for their names.
+fn here_and_now() -> (PathBuf, String) {
+    let folder = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("."));
+    let stamp = chrono::DateTime::from_timestamp_micros(clock())
+        .map_or_else(String::new, |time| time.format("%Y%m%d-%H%M%S").to_string());
+    (folder, stamp)
+}
+
+fn written(format: Format) -> Result<print::Format, Failure> {
+    match format {
+        Format::Csv => Ok(print::Format::Csv),
+        Format::Json => Ok(print::Format::Json),
+        Format::Parquet => Err(Failure {
+            what: "nothing was exported".to_owned(),
+            why: "views are not written as Parquet yet".to_owned(),
+            hint: "export csv or json".to_owned(),
+            ..Failure::default()
+        }),
+    }
+}
+
+/// A file of the catalog by path and content; the newest where there are several.
+fn file_of(engine: &Engine, path: &str, sha256: &str) -> Result<FileRow, Failure> {
+    let files = engine.catalog().files().map_err(Failure::from_catalog)?;
+    let found = files
+        .into_iter()
+        .filter(|file| file.path == path && (sha256.is_empty() || file.sha256.as_deref() == Some(sha256)))
+        .max_by_key(|file| file.id);
+    found.ok_or_else(|| Failure {
+        what: "the file was not found".to_owned(),
+        why: format!("the catalog holds no {path} any more"),
+        hint: "r asks for the file table again".to_owned(),
+        ..Failure::default()
+    })
+}
+
+/// The first rows that were put aside; none where there is no such file.
+fn read_rejects(place: &Path) -> Vec<Reject> {
+    let Ok(mut reader) = csv::ReaderBuilder::new().flexible(true).from_path(place) else { return Vec::new() };
+    let mut rejects = Vec::new();
+    let mut record = csv::ByteRecord::new();
+    while rejects.len() < REJECTS && matches!(reader.read_byte_record(&mut record), Ok(true)) {
+        let cell = |at: usize| {
+            let bytes = record.get(at).unwrap_or_default();
+            String::from_utf8_lossy(bytes.get(..REJECT_BYTES).unwrap_or(bytes)).into_owned()
+        };
+        rejects.push(Reject { line: cell(1), offset: cell(2), reason: cell(3), row: cell(4) });
+    }
+    rejects
+}
+
+/// Tells a thread to stop when nobody waits for it any more.
+#[derive(Debug, Default)]
+struct Stop(Arc<AtomicBool>);
+
+impl Drop for Stop {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+fn raw_row(engine: &Engine, settings: &crate::config::Ingest, row: RowId, stop: &AtomicBool) -> Result<RawRow, String> {
+    let file = engine.catalog().control(|control| control.file(row.file)).map_err(|error| error.to_string())?;
+    let file = file.ok_or_else(|| "the file has left the catalog".to_owned())?;
+    let number = u64::try_from(row.row).map_err(|_| "the row has no number".to_owned())?;
+    let found = original::row(Path::new(&file.path), &file.name, number, settings, stop)?;
+    let text = if engine.masks() { mask::words(&found.text) } else { found.text };
+    Ok(RawRow { path: file.path, line: found.line, offset: found.offset, text })
 }
 
 /// Paths that begin like a typed one; folders end in `/`.

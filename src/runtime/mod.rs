@@ -7,6 +7,7 @@ mod effects;
 mod frames;
 mod inputs;
 pub mod local;
+pub mod store;
 mod terminal;
 
 use std::collections::BTreeMap;
@@ -19,15 +20,19 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use crate::app::effect::Effect;
 use crate::app::input::Input;
 use crate::app::keymap::{self, Keymap};
+use crate::app::saved::SavedView;
 use crate::app::{Setup, State, update};
+use crate::config::Profile;
 use crate::config::theme::{Ability, Choice, Depth, Theme};
 use crate::ingest::progress::Progress;
+use crate::query::question::Compare;
 use crate::query::scope::Scope;
 use crate::query::time::{DAY, Micros, TimeRange};
 use crate::runtime::backend::Backend;
 use crate::runtime::effects::{Effects, Order};
 use crate::runtime::frames::{Frames, Haste};
 use crate::runtime::inputs::{Asked, Commits, Signals};
+use crate::runtime::store::Store;
 use crate::runtime::terminal::{Screen, is_gone};
 
 /// Between two ticks while a question runs.
@@ -51,6 +56,17 @@ pub enum Error {
     Terminal(#[from] std::io::Error),
 }
 
+/// What the command line asked for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Opening {
+    /// The tab's name.
+    pub tab: Option<String>,
+    /// What numbers are compared with.
+    pub compare: Option<Compare>,
+    /// The scope was asked for, too: nothing of the state that the screen was left in comes back.
+    pub anew: bool,
+}
+
 /// How the screen opens.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -64,6 +80,18 @@ pub struct Options {
     pub refresh: Duration,
     /// What is asked at first.
     pub scope: Scope,
+    /// The tab to open, and the comparison: what the command line asked for.
+    pub opening: Opening,
+    /// Who looks.
+    pub profile: Profile,
+    /// Recipients are hidden at the start.
+    pub masked: bool,
+    /// Where views, history and the state that the screen was left in are kept; `None`: nowhere.
+    pub state: Option<PathBuf>,
+    /// Whether the screen opens as it was left.
+    pub restores: bool,
+    /// The catalog looked at: the state is restored on the same one only.
+    pub catalog: String,
     /// Action name → keys, from the configuration.
     pub keys: BTreeMap<String, Vec<String>>,
     /// Colours.
@@ -80,6 +108,12 @@ impl Default for Options {
             owner: None,
             refresh: Duration::from_secs(1),
             scope: Scope::new(TimeRange::Last(DAY), []),
+            opening: Opening::default(),
+            profile: Profile::default(),
+            masked: false,
+            state: None,
+            restores: false,
+            catalog: String::new(),
             keys: BTreeMap::new(),
             theme: Choice::default(),
             depth: None,
@@ -102,22 +136,34 @@ pub async fn run(backend: Arc<dyn Backend>, inputs: UnboundedReceiver<Input>, op
         owner: options.owner,
         keymap: Keymap::new(&options.keys)?,
         theme: Theme::new(options.theme, ability),
+        ability: Some(ability),
+        profile: options.profile,
     };
-    let state = State::new(setup, options.scope);
+    let store = Store::new(options.state);
+    let mut state = State::new(setup, options.scope);
+    state.masked = options.masked;
+    state.views = store.views();
+    state.sql_history = store.history();
+    let left = store.last().filter(|left| options.restores && left.catalog == options.catalog);
+    state.open_as(left.as_ref(), options.opening.tab.as_deref(), options.opening.compare, options.opening.anew);
     let last = Arc::clone(&backend);
     let (back, answers) = unbounded_channel();
     let mut screen = Loop {
         state,
         screen: Screen::open()?,
-        effects: Effects::new(backend, back),
+        effects: Effects::new(backend, back, store.clone()),
         frames: Frames::default(),
         commits: Commits::new(options.refresh),
         next_tick: None,
     };
     let ended = screen.run(inputs, answers).await;
     screen.effects.stop();
+    let left = screen.state.view("");
     // The terminal is given back before anything that may take its time.
     drop(screen);
+    if options.restores {
+        store.keep_last(SavedView { catalog: options.catalog, ..left });
+    }
     let_go(last).await;
     match ended {
         // There is no one left to tell.
@@ -262,6 +308,10 @@ impl Loop {
         match order {
             Order::Suspend => self.screen.suspend()?,
             Order::Repaint => self.screen.repaint()?,
+            Order::Copy(text) => {
+                self.screen.copy(&text)?;
+                return Ok(None);
+            }
             Order::GoOn | Order::Quit => return Ok(None),
         }
         self.frames.want(Instant::now(), Haste::Soon);

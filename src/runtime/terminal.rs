@@ -20,6 +20,22 @@ use ratatui::layout::Rect;
 use crate::app::{Geometry, State};
 use crate::ui;
 
+/// Most bytes of a copy that go to the terminal.
+const CLIPBOARD: usize = 54_000;
+
+fn base64(bytes: &[u8]) -> String {
+    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut out = String::with_capacity(bytes.len().div_ceil(3) * 4);
+    for group in bytes.chunks(3) {
+        let number = group.iter().fold(0_u32, |number, byte| number << 8 | u32::from(*byte)) << (8 * (3 - group.len()));
+        for at in 0..4 {
+            let letter = LETTERS[(number >> (18 - 6 * at)) as usize & 63];
+            out.push(if at <= group.len() { char::from(letter) } else { '=' });
+        }
+    }
+    out
+}
+
 /// Whether the terminal is ours at the moment.
 static TAKEN: AtomicBool = AtomicBool::new(false);
 /// What other threads said when they panicked; told once the terminal is given back.
@@ -63,6 +79,15 @@ impl Screen {
         // come through the stream of keys (two seconds of silence where none comes).
         let size = self.terminal.size()?;
         self.terminal.resize(Rect::new(0, 0, size.width, size.height))
+    }
+
+    /// Puts text into the clipboard of the terminal, through SSH and tmux (`set-clipboard on`) too.
+    pub(super) fn copy(&mut self, text: &str) -> io::Result<()> {
+        // Many terminals take no more than about 74 kB; the file has all of it.
+        let bytes = text.as_bytes().get(..CLIPBOARD).unwrap_or(text.as_bytes());
+        let out = self.terminal.backend_mut();
+        write!(out, "\x1b]52;c;{}\x07", base64(bytes))?;
+        out.flush()
     }
 
     /// Stops the program as Ctrl-Z does in a shell; comes back when the shell resumes it.
@@ -133,4 +158,16 @@ fn watch_panics() {
             words.push(panic.to_string());
         }
     }));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::base64;
+
+    #[test]
+    fn copied_bytes_are_encoded_as_terminals_expect() {
+        for (text, encoded) in [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg==")] {
+            assert_eq!(base64(text.as_bytes()), encoded);
+        }
+    }
 }

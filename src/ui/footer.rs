@@ -33,6 +33,9 @@ const ORDER: &[Action] = &[
     Action::SortNext,
     Action::ZoomIn,
     Action::AddFiles,
+    Action::Compare,
+    Action::CopyCell,
+    Action::Palette,
 ];
 
 /// Keys on the left, the answer's cost on the right.

@@ -9,7 +9,7 @@ use ratatui::text::{Line, Span};
 use crate::app::State;
 use crate::app::files::newest_by_type;
 use crate::app::overlay::range_name;
-use crate::dashboard::DASHBOARDS;
+use crate::config::Profile;
 use crate::event::Role;
 use crate::query::time::{DAY, Micros, floor, short};
 use crate::text::display;
@@ -32,7 +32,7 @@ pub(super) fn spinner(state: &State) -> &'static str {
 pub(super) fn draw_tabs(frame: &mut Frame<'_>, area: Rect, state: &State) {
     let theme = &state.setup.theme;
     let mut spans = vec![Span::styled(" pmtop ", theme.title)];
-    for (tab, dashboard) in DASHBOARDS.iter().enumerate() {
+    for (tab, dashboard) in state.tabs() {
         spans.push(Span::raw(" "));
         let text = format!("{} {}", dashboard.key, dashboard.title);
         spans.push(if tab == state.tab { Span::styled(text, theme.tab) } else { Span::styled(text, theme.text) });
@@ -47,6 +47,12 @@ pub(super) fn draw_tabs(frame: &mut Frame<'_>, area: Rect, state: &State) {
     if state.incoming.is_active() {
         let (done, total) = state.incoming.counts();
         parts.push((format!("{} {done}/{total}", spinner(state)), theme.busy));
+    }
+    if state.setup.profile != Profile::Engineer {
+        parts.push((state.setup.profile.name().to_owned(), theme.warn));
+    }
+    if state.masked {
+        parts.push(("masked".to_owned(), theme.warn));
     }
     if state.paused {
         parts.push(("‖ paused".to_owned(), theme.warn));

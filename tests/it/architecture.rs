@@ -19,7 +19,7 @@ const TABLE: &[(&str, &[&str])] = &[
     ("export", &["text", "event", "catalog", "query", "report"]),
     ("app", &["text", "event", "config", "query", "dashboard", "ingest"]),
     ("ui", &["text", "event", "config", "query", "dashboard", "ingest", "app"]),
-    ("cli", &["text", "event", "config", "catalog", "ingest", "query", "report", "export"]),
+    ("cli", &["text", "event", "config", "catalog", "ingest", "query", "dashboard", "report", "export", "app"]),
     (
         "runtime",
         &[

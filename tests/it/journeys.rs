@@ -1,12 +1,13 @@
 //! Keys lead to screens: what is pressed, and what must be seen or asked after it.
 
-use pmtop::app::effect::Effect;
+use pmtop::app::effect::{Effect, Format};
 use pmtop::app::input::Input;
 use pmtop::app::overlay::Overlay;
 use pmtop::ingest::progress::Status;
 use pmtop::query::field::Field;
 use pmtop::query::filter::Filter;
-use pmtop::query::question::{Report, Sort};
+use pmtop::query::question::{Compare, Report, Sort};
+use pmtop::query::table::{Table, Unit, Value};
 use pmtop::query::time::{DAY, HOUR, TimeRange};
 
 use crate::screens::Screen;
@@ -320,7 +321,7 @@ fn the_help_is_searched_by_typing() {
 fn an_export_is_named_after_its_view_and_tells_where_it_went() {
     let mut screen = Screen::answered(80, 24);
     screen.keys("3").answer().keys("f 'provider=Yahoo' enter").answer().keys("e");
-    let Some(Effect::Export { question, name }) = screen.effects.pop() else { panic!("nothing is exported") };
+    let Some(Effect::Export { question, name, .. }) = screen.effects.pop() else { panic!("nothing is exported") };
     assert_eq!(name, "domains");
     assert_eq!((question.page.limit, question.page.offset), (None, 0));
     assert!(screen.draw().contains("exporting"));
@@ -362,4 +363,327 @@ fn the_rate_under_the_cursor_is_read_out_with_its_interval() {
     let mut screen = Screen::answered(80, 24);
     screen.keys("3").answer().keys("down");
     assert!(screen.draw().contains("deferral: 3.8 % (3.7–3.9)  3,181/84,150"), "{}", screen.draw());
+}
+
+fn copied(screen: &mut Screen, keys: &str) -> String {
+    screen.keys(keys);
+    match screen.effects.pop() {
+        Some(Effect::Copy(text)) => text,
+        other => panic!("{keys}: nothing is copied, but {other:?}"),
+    }
+}
+
+/// Types a line into the palette.
+fn command(screen: &mut Screen, line: &str) {
+    screen.keys(":");
+    screen.input(Input::Pasted(line.to_owned()));
+    screen.keys("enter");
+}
+
+#[test]
+fn the_comparison_goes_round_and_takes_a_range_of_its_own() {
+    let mut screen = Screen::answered(160, 50);
+    assert_eq!(screen.state.compare, Compare::Before);
+    screen.keys("c");
+    assert_eq!(screen.state.compare, Compare::Week);
+    assert!(screen.asked().iter().any(|question| question.compare == Compare::Week), "asked anew");
+    screen.answer().keys("c 'nonsense' enter");
+    assert!(screen.draw().contains("nonsense"), "said in the prompt");
+    screen.keys("ctrl-u '2026-11-16' enter");
+    assert!(matches!(screen.state.compare, Compare::Range(from, until) if until - from == DAY));
+    screen.answer().keys("c");
+    assert_eq!(screen.state.compare, Compare::Off);
+    command(&mut screen, "compare week");
+    assert_eq!(screen.state.compare, Compare::Week);
+}
+
+#[test]
+fn the_palette_finds_commands_by_some_letters_and_shows_their_keys() {
+    let mut screen = Screen::answered(80, 24);
+    screen.keys(":");
+    insta::assert_snapshot!("palette_80x24", screen.draw());
+    screen.keys("'zomi'");
+    let shown = screen.draw();
+    assert!(shown.contains("zoom-in") && shown.contains("Half the time range"), "{shown}");
+    screen.keys("enter");
+    assert_eq!(screen.state.scope.time, TimeRange::Last(DAY / 2));
+    screen.answer().keys(": 'doma' enter");
+    assert_eq!(tab(&screen), "Domains");
+    screen.answer();
+    command(&mut screen, "nonsense now");
+    assert!(screen.draw().contains("there is no `nonsense`"), "{}", screen.draw());
+    screen.keys("esc");
+    command(&mut screen, "where provider=Yahoo");
+    command(&mut screen, "time 7d");
+    assert_eq!(chips(&screen), ["provider=Yahoo"]);
+    assert_eq!(screen.state.scope.time, TimeRange::Last(7 * DAY));
+    screen.answer();
+    command(&mut screen, "sort bounced:asc");
+    let wanted = Some(Sort { column: "bounced".to_owned(), descending: false });
+    let sorted = screen.state.board().panels.first().map(|panel| panel.sort.clone());
+    if sorted != Some(wanted) {
+        assert!(screen.draw().contains("is no column of this panel"), "{}", screen.draw());
+        screen.keys("esc");
+    }
+    command(&mut screen, "export json");
+    assert!(screen.effects.iter().any(|effect| matches!(effect, Effect::Export { format: Format::Json, .. })));
+    command(&mut screen, "quit");
+    assert!(screen.effects.contains(&Effect::Quit));
+}
+
+#[test]
+fn a_cell_a_row_and_the_command_of_a_view_are_copied() {
+    let mut screen = Screen::answered(160, 50);
+    screen.keys("3").answer();
+    assert_eq!(copied(&mut screen, "y"), "gmail.com");
+    let row: serde_json::Value = serde_json::from_str(&copied(&mut screen, "Y")).unwrap();
+    assert_eq!(row["domain"], "gmail.com");
+    screen.keys("f 'job=a;rm*' enter").answer();
+    let text = copied(&mut screen, "ctrl-y");
+    assert!(text.starts_with("pmtop report domains --by domain --last 24h --job 'a;rm*'"), "{text}");
+    command(&mut screen, "copy screen");
+    let text = screen.effects.pop();
+    let Some(Effect::Copy(text)) = text else { panic!("{text:?}") };
+    assert_eq!(text, "pmtop --tab domains --last 24h --where 'job=a;rm*' --compare before");
+    screen.keys("5").answer();
+    assert!(copied(&mut screen, "ctrl-y").starts_with("pmtop events --last 24h"));
+    assert!(copied(&mut screen, "Y").contains("\"recipient\":"));
+    screen.input(Input::Copied(Ok(Some("/home/op/.local/state/pmtop/copied.txt".into()))));
+    assert!(screen.draw().contains("copied.txt"));
+}
+
+#[test]
+fn a_statement_is_typed_run_looked_at_and_cancelled() {
+    let mut screen = Screen::answered(80, 24);
+    screen.keys("; 'select' space 'recip' tab enter");
+    let Some((serial, statement)) = screen.effects.iter().find_map(|effect| match effect {
+        Effect::Query { serial, statement } => Some((*serial, statement.clone())),
+        _ => None,
+    }) else {
+        panic!("nothing is run: {:?}", screen.effects)
+    };
+    assert_eq!(statement, "select recipient");
+    assert!(screen.effects.contains(&Effect::Remember("select recipient".to_owned())));
+    assert!(screen.draw().contains("esc cancels"));
+    assert!(screen.state.is_animated());
+    screen.effects.clear();
+    screen.keys("esc");
+    assert_eq!(screen.effects, [Effect::ForgetQuery]);
+    assert!(!screen.state.is_animated());
+    let mut table = Table::with_heads([("recipient", Unit::Text), ("n", Unit::Count)]);
+    for at in 0..50 {
+        table.rows.push(vec![Value::text(format!("user{at}\u{1b}[31m@x.de")), Value::Int(at)]);
+    }
+    screen.input(Input::Queried(serial, Ok(table.clone().into()), 3));
+    assert!(!screen.draw().contains("user0"), "it was cancelled");
+    screen.effects.clear();
+    screen.keys("enter");
+    let Some(Effect::Query { serial, .. }) = screen.effects.first().cloned() else { panic!("not run again") };
+    screen.input(Input::Queried(serial, Ok(table.into()), 3));
+    insta::assert_snapshot!("sql_80x24", screen.draw());
+    screen.effects.clear();
+    assert_eq!(copied(&mut screen, "G y"), "user49␛[31m@x.de");
+    screen.keys("e");
+    assert!(matches!(screen.effects.last(), Some(Effect::ExportTable { .. })));
+    // Back to the line, then out; what was asked is there again, and the history too.
+    screen.keys("esc esc");
+    assert!(screen.state.overlay.is_none());
+    screen.keys("; up");
+    assert!(screen.draw().contains("select recipient"));
+}
+
+#[test]
+fn a_statement_that_fails_says_why() {
+    let mut screen = Screen::answered(80, 24);
+    screen.keys("; 'selct' enter");
+    let Some(Effect::Query { serial, .. }) = screen.effects.first().cloned() else { panic!("nothing is run") };
+    screen.input(Input::Queried(serial, Err(canned::failure()), 3));
+    assert!(screen.draw().contains("raise `query.memory`"), "{}", screen.draw());
+}
+
+#[test]
+fn the_sql_of_a_panel_is_there_to_be_run() {
+    let mut screen = Screen::answered(160, 50);
+    screen.keys("3").answer().keys("f 'provider=Yahoo' enter").answer().keys("S");
+    assert!(screen.draw().contains("select recipient_domain as domain"));
+    let Some(Overlay::Sql(prompt)) = &screen.state.overlay else { panic!("the prompt is closed") };
+    let statement = prompt.line.value().to_owned();
+    assert!(statement.contains("lower(coalesce(provider, '')) = 'yahoo'"), "{statement}");
+    screen.keys("esc f 'type=bounce' enter").answer().keys("S");
+    assert!(screen.draw().contains("copies"), "what cannot be told is not told wrongly");
+}
+
+#[test]
+fn a_view_is_saved_opened_and_deleted_by_name() {
+    let mut screen = Screen::answered(160, 50);
+    screen.keys("3").answer().keys("f 'provider=Yahoo' enter").answer().keys("l l s").answer();
+    command(&mut screen, "save yahoo slow");
+    let Some(Effect::SaveView(view)) = screen.effects.pop() else { panic!("nothing is saved") };
+    assert_eq!((view.name.as_str(), view.tab.as_str()), ("yahoo slow", "domains"));
+    let order = screen.state.board().panels[0].sort.clone();
+    screen.input(Input::Views(Ok(vec![view])));
+    screen.keys("ctrl-r 1").answer();
+    screen.keys("V enter");
+    assert_eq!((tab(&screen), chips(&screen)), ("Domains", vec!["provider=Yahoo".to_owned()]));
+    assert_eq!(screen.state.board().panels[0].sort, order);
+    // As any other step it can be taken back.
+    screen.answer().keys("[").answer();
+    assert_eq!(tab(&screen), "Health");
+    command(&mut screen, "delete yahoo slow");
+    assert!(screen.effects.contains(&Effect::DeleteView("yahoo slow".to_owned())));
+}
+
+#[test]
+fn the_screen_opens_as_it_was_left_unless_it_is_told_otherwise() {
+    let mut screen = Screen::answered(160, 50);
+    screen.keys("5").answer().keys("f 'job=a' enter").answer().keys("C space enter");
+    let left = screen.state.view("");
+    assert!(!left.columns.is_empty() && !left.columns.contains(&"event_time".to_owned()));
+    let mut next = Screen::new(160, 50);
+    next.state.open_as(Some(&left), None, None, false);
+    assert_eq!((tab(&next), chips(&next)), ("Explorer", vec!["job=a".to_owned()]));
+    assert_eq!(next.state.view("").columns, left.columns);
+    let mut told = Screen::new(160, 50);
+    told.state.open_as(Some(&left), Some("latency"), Some(Compare::Week), true);
+    assert_eq!((tab(&told), chips(&told)), ("Latency", vec![]));
+    assert_eq!((told.state.compare, told.state.view("").columns), (Compare::Week, left.columns));
+}
+
+#[test]
+fn the_explorers_columns_are_chosen_and_moved() {
+    let mut screen = Screen::answered(80, 24);
+    screen.keys("5").answer().keys("C");
+    insta::assert_snapshot!("columns_80x24", screen.draw());
+    // The kind is hidden, the recipient goes to the front.
+    screen.keys("down space K K enter");
+    let names = screen.state.column_names(0);
+    assert_eq!(names[..2], ["recipient", "event_time"]);
+    assert!(!names.contains(&"kind".to_owned()));
+    // The cursor's cell is that of the column seen, and so is the filter.
+    screen.keys("+").answer();
+    assert_eq!(screen.state.scope.filters()[0].field, Field::Recipient);
+    screen.keys("C K esc");
+    assert_eq!(screen.state.column_names(0)[0], "recipient", "esc changes nothing");
+}
+
+#[test]
+fn text_is_found_in_rows_and_made_a_filter() {
+    let mut screen = Screen::answered(160, 50);
+    screen.keys("3").answer().keys("ctrl-f 'aol' enter");
+    let row = screen.state.board().panels[0].cursor;
+    assert_eq!(screen.state.answer(0).unwrap().table.cell(row, "domain").as_text(), Some("aol.com"));
+    screen.keys("g n");
+    assert_eq!(screen.state.board().panels[0].cursor, row);
+    screen.keys("ctrl-f 'nowhere' enter");
+    assert!(screen.draw().contains("no other row holds `nowhere`"));
+    screen.keys("5").answer().keys("l l ctrl-f 'user00' down enter").answer();
+    assert_eq!(chips(&screen), ["recipient=*user00*"]);
+}
+
+#[test]
+fn a_file_is_removed_after_a_question_that_names_it() {
+    let mut screen = Screen::answered(80, 24);
+    screen.keys("7").answer().keys("down D");
+    let shown = screen.draw();
+    assert!(shown.contains("tran-2026-11-24-1430.csv") && shown.contains("rows leave the catalog"), "{shown}");
+    screen.keys("enter");
+    assert!(
+        !screen.effects.iter().any(|effect| matches!(effect, Effect::RemoveFile { .. })),
+        "enter alone is not enough"
+    );
+    screen.keys("n D y");
+    assert!(
+        matches!(screen.effects.last(), Some(Effect::RemoveFile { path, .. }) if path.ends_with("tran-2026-11-24-1430.csv"))
+    );
+    screen.input(Input::Removed(Ok(("tran-2026-11-24-1430.csv".to_owned(), 5))));
+    assert!(screen.draw().contains("removed with 5 rows"));
+}
+
+#[test]
+fn a_file_is_shown_with_its_rejected_rows_and_taken_in_again() {
+    let mut screen = Screen::answered(80, 24);
+    screen.keys("7").answer().keys("G i");
+    let Some(Effect::Rejects { serial, .. }) = screen.effects.last().cloned() else { panic!("nothing is read") };
+    let reject = pmtop::app::files::Reject {
+        line: "17".to_owned(),
+        offset: "912".to_owned(),
+        reason: "no time".to_owned(),
+        row: "d,\u{1b}[2J,x".to_owned(),
+    };
+    screen.input(Input::Rejects(serial, Ok(vec![reject])));
+    screen.keys("pgdn pgdn pgdn pgdn");
+    let shown = screen.draw();
+    assert!(shown.contains("line 17") && shown.contains("no time") && shown.contains("␛[2J"), "{shown}");
+    screen.keys("R");
+    assert!(screen.effects.iter().any(|effect| matches!(effect, Effect::AddFiles(_))));
+}
+
+#[test]
+fn hiding_recipients_drops_whatever_was_seen() {
+    let mut screen = Screen::answered(160, 50);
+    screen.keys("5").answer().keys("P");
+    assert!(screen.effects.contains(&Effect::Mask(true)));
+    let shown = screen.draw();
+    assert!(!shown.contains("@yahoo.com") && shown.contains("masked"), "{shown}");
+    assert!(!screen.asked().is_empty(), "asked anew");
+}
+
+fn seen_by(profile: pmtop::config::Profile) -> Screen {
+    let mut screen = Screen::answered(160, 50);
+    screen.state.setup.profile = profile;
+    screen.state.open_as(None, None, None, false);
+    screen
+}
+
+#[test]
+fn each_profile_shows_what_is_meant_for_it() {
+    use pmtop::config::Profile;
+    let mut screen = seen_by(Profile::Support);
+    screen.keys("'alice@x.de' enter").answer();
+    assert_eq!((tab(&screen), chips(&screen)), ("Explorer", vec!["recipient=alice@x.de".to_owned()]));
+    let mut screen = seen_by(Profile::Viewer);
+    screen.keys("P");
+    assert!(screen.effects.is_empty() && screen.draw().contains("does not show this"));
+    let mut screen = seen_by(Profile::Management);
+    for keys in ["5", "7", "enter", ";", "S", "a"] {
+        screen.keys(keys);
+        assert_eq!((tab(&screen), screen.state.overlay.is_none()), ("Health", true), "{keys}");
+    }
+    let shown = screen.draw();
+    assert!(!shown.contains("Explorer") && shown.contains("management"), "{shown}");
+    screen.keys(":");
+    assert!(!screen.draw().contains("sql"), "{}", screen.draw());
+}
+
+#[test]
+fn the_row_of_an_event_is_shown_as_it_stands_in_its_log() {
+    let mut screen = Screen::answered(80, 24);
+    screen.keys("5");
+    screen.answer_with(|question| {
+        let mut answer = canned::answer(question);
+        for (name, number) in [("file_id", 3), ("row_number", 4709)] {
+            answer.table.heads.push(pmtop::query::table::Head { name: name.into(), unit: Unit::Count });
+            answer.table.rows.iter_mut().for_each(|row| row.push(Value::Int(number)));
+        }
+        Ok(answer)
+    });
+    screen.keys("enter");
+    let asked = screen.effects.iter().find_map(|effect| match effect {
+        Effect::RawRow { row } => Some(*row),
+        _ => None,
+    });
+    let Some(row) = asked else { panic!("nothing is read: {:?}", screen.effects) };
+    let raw = pmtop::app::explorer::RawRow {
+        path: "/in/acct.csv".to_owned(),
+        line: 4711,
+        offset: 99,
+        text: "b,2026-11-24,\u{1b}]0;x\u{7}".to_owned(),
+    };
+    screen.input(Input::RawRow(row, Ok(raw)));
+    screen.keys("pgdn pgdn pgdn pgdn pgdn pgdn");
+    let shown = screen.draw();
+    assert!(shown.contains("line 4711") && shown.contains("␛]0;x␇"), "{shown}");
+    screen.effects.clear();
+    screen.keys("esc");
+    assert!(screen.effects.contains(&Effect::ForgetRawRow));
 }

@@ -16,6 +16,7 @@ mod beside;
 mod documents;
 mod formats;
 mod fsck;
+mod hands;
 mod ingest;
 mod journeys;
 mod large;

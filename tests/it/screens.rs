@@ -39,6 +39,7 @@ impl Screen {
             owner: None,
             keymap: Keymap::new(&BTreeMap::new()).unwrap(),
             theme: Theme::new(Choice::Dark, ability),
+            ..Setup::default()
         };
         let mut state = State::new(setup, Scope::new(TimeRange::Last(DAY), []));
         let effects = state.start();

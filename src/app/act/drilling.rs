@@ -22,7 +22,7 @@ impl State {
                 if self.explorer.row(state.cursor).is_some() {
                     self.detail = Some(0);
                 }
-                return Vec::new();
+                return self.ask_raw_row();
             }
             Show::Cards(cards) => (Vec::new(), cards.get(state.cursor).map_or("", |card| card.column)),
             Show::Trend { .. } => (Vec::new(), ""),
@@ -89,7 +89,7 @@ impl State {
             return Vec::new();
         }
         if self.detail.take().is_some() {
-            return Vec::new();
+            return vec![Effect::ForgetRawRow];
         }
         if let Some(place) = self.trail.ascend() {
             return self.restore(place);

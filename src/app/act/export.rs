@@ -2,7 +2,7 @@
 
 use crate::app::State;
 use crate::app::board::{dashboard, question};
-use crate::app::effect::{Effect, Urgency};
+use crate::app::effect::{Effect, Format, Urgency};
 use crate::app::explorer::Explorer;
 use crate::app::notice::Notice;
 use crate::dashboard::Show;
@@ -14,7 +14,7 @@ impl State {
         if self.paused { Vec::new() } else { self.ask_visible(Urgency::Now) }
     }
 
-    pub(in crate::app) fn export(&mut self) -> Vec<Effect> {
+    pub(in crate::app) fn export(&mut self, format: Format) -> Vec<Effect> {
         if self.exporting {
             return Vec::new();
         }
@@ -33,7 +33,7 @@ impl State {
         let name = self.view_name(panel.title);
         self.exporting = true;
         self.notice = Some(Notice::busy(format!("exporting {name} · esc cancels")));
-        vec![Effect::Export { question, name }]
+        vec![Effect::Export { question, name, format }]
     }
 
     /// The view's part of the file name; who writes the file adds scope and time.

@@ -1,17 +1,26 @@
 //! What each key does to the state: an open overlay first, then the panel with the focus, then the tab.
 
+mod asking;
+mod columns;
+mod comparing;
+mod copying;
 mod drilling;
 mod export;
+mod filing;
+mod keeping;
 mod moving;
 mod order;
 mod overlays;
+mod palette;
+mod privacy;
 mod scope;
+mod searching;
 
 use crate::app::State;
 use crate::app::action::Action;
-use crate::app::effect::{Effect, Urgency};
+use crate::app::effect::{Effect, Format, Urgency};
 use crate::app::filter_bar::FilterBar;
-use crate::app::notice::Level;
+use crate::app::notice::{Level, Notice};
 use crate::app::overlay::{Help, Overlay, TimePicker};
 use crate::config::keys::{Key, KeyPress};
 use crate::dashboard::DASHBOARDS;
@@ -55,6 +64,10 @@ impl State {
     }
 
     pub(in crate::app) fn act(&mut self, action: Action) -> Vec<Effect> {
+        if !self.allows(action) {
+            self.notice = Some(Notice::done(self.refusal()));
+            return Vec::new();
+        }
         match action {
             Action::Quit => return vec![Effect::Quit],
             Action::Drill => return self.drill(),
@@ -76,7 +89,25 @@ impl State {
             Action::ZoomIn => return self.zoom(true),
             Action::ZoomOut => return self.zoom(false),
             Action::Variant => return self.next_variant(),
-            Action::Export => return self.export(),
+            Action::Export => return self.export(Format::Csv),
+            Action::Compare => return self.next_compare(),
+            Action::CopyCell => return self.copy_cell(),
+            Action::CopyRow => return self.copy_row(),
+            Action::CopyCommand => return self.copy_command(),
+            Action::CopyScreen => return self.copy_screen(),
+            Action::Search => self.open_search(),
+            Action::NextMatch => return self.next_match(true),
+            Action::PreviousMatch => return self.next_match(false),
+            Action::Columns => self.open_columns(),
+            Action::FileDetails => return self.open_file(),
+            Action::RetryFile => return self.retry_file(),
+            Action::RemoveFile => return self.remove_file(),
+            Action::Palette => self.open_palette(""),
+            Action::Views => self.open_palette("open "),
+            Action::SaveView => self.open_palette("save "),
+            Action::Sql => return self.open_sql(None, false),
+            Action::SqlOfPanel => return self.open_sql_of_panel(),
+            Action::Mask => return self.toggle_mask(),
             Action::NextPanel => self.board_mut().move_focus(true),
             Action::PreviousPanel => self.board_mut().move_focus(false),
             Action::Up | Action::CardPrevious => return self.move_cursor(-1),
@@ -89,7 +120,10 @@ impl State {
             Action::Right => self.move_column(true),
             Action::ScrollDown => self.scroll_detail(true),
             Action::ScrollUp => self.scroll_detail(false),
-            Action::CloseDetail => self.detail = None,
+            Action::CloseDetail => {
+                self.detail = None;
+                return vec![Effect::ForgetRawRow];
+            }
             Action::HistoryBack => return self.history(false),
             Action::HistoryForward => return self.history(true),
             Action::Refresh => return self.ask_visible(Urgency::Anew),

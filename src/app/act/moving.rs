@@ -1,13 +1,16 @@
 //! Moving the cursor and opening tabs.
 
 use crate::app::State;
-use crate::app::board::column_names;
 use crate::app::effect::{Effect, Urgency};
 use crate::app::notice::Notice;
 
 impl State {
     pub(in crate::app) fn open_tab(&mut self, tab: usize) -> Vec<Effect> {
         if tab == self.tab {
+            return Vec::new();
+        }
+        if !self.tabs().any(|(at, _)| at == tab) {
+            self.notice = Some(Notice::done(self.refusal()));
             return Vec::new();
         }
         let mut effects = self.forget_tab();
@@ -31,7 +34,9 @@ impl State {
             if self.detail.is_some() {
                 self.detail = Some(0);
             }
-            return self.ask_visible(Urgency::Now);
+            let mut effects = self.ask_raw_row();
+            effects.extend(self.ask_visible(Urgency::Now));
+            return effects;
         }
         Vec::new()
     }
@@ -48,9 +53,8 @@ impl State {
 
     pub(in crate::app) fn move_column(&mut self, right: bool) {
         let index = self.board().focus;
-        let Some(panel) = self.focused() else { return };
+        let last = self.column_names(index).len().saturating_sub(1);
         let Some(state) = self.board_mut().panels.get_mut(index) else { return };
-        let last = column_names(panel, state).len().saturating_sub(1);
         state.column = if right { (state.column + 1).min(last) } else { state.column.min(last).saturating_sub(1) };
     }
 

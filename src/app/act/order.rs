@@ -1,7 +1,7 @@
 //! In which order a table stands and what it groups by.
 
 use crate::app::State;
-use crate::app::board::{PanelState, column_names, group};
+use crate::app::board::group;
 use crate::app::effect::{Effect, Urgency};
 use crate::app::notice::Notice;
 use crate::dashboard::{Panel, Show};
@@ -13,8 +13,8 @@ impl State {
     pub(in crate::app) fn sort_step(&mut self, next: bool) -> Vec<Effect> {
         let index = self.board().focus;
         let Some(panel) = self.focused() else { return Vec::new() };
+        let names = self.column_names(index);
         let Some(state) = self.board_mut().panels.get_mut(index) else { return Vec::new() };
-        let names = column_names(panel, state);
         if names.is_empty() {
             return Vec::new();
         }
@@ -26,7 +26,7 @@ impl State {
             (None, false) => state.column.min(names.len() - 1),
         };
         let Some(column) = names.get(at).cloned() else { return Vec::new() };
-        let descending = !is_words(panel, at);
+        let descending = !is_words(panel, at, &column);
         self.sort_by(Sort { column, descending })
     }
 
@@ -39,9 +39,10 @@ impl State {
             // The Explorer's own order is newest first.
             (None, Show::Events) => Sort { column: "event_time".to_owned(), descending: false },
             (None, _) => {
-                let names = column_names(panel, state);
+                let names = self.column_names(index);
                 let Some(column) = names.get(state.column).cloned() else { return Vec::new() };
-                Sort { column, descending: !is_words(panel, state.column) }
+                let descending = !is_words(panel, state.column, &column);
+                Sort { column, descending }
             }
         };
         self.sort_by(sort)
@@ -82,12 +83,10 @@ impl State {
 }
 
 /// Whether a column of a panel holds words, which sort from A to Z.
-fn is_words(panel: &Panel, at: usize) -> bool {
+fn is_words(panel: &Panel, at: usize, name: &str) -> bool {
     match panel.show {
         Show::Table(columns) => columns.get(at).is_some_and(|column| column.unit == Unit::Text),
-        Show::Events => column_names(panel, &PanelState::default()).get(at).is_some_and(|name| {
-            !matches!(name.as_str(), "event_time" | "queued_time" | "delivery_latency_ms" | "size_bytes")
-        }),
+        Show::Events => !matches!(name, "event_time" | "queued_time" | "delivery_latency_ms" | "size_bytes"),
         Show::Files => at < 3,
         Show::Cards(_) | Show::Trend { .. } => false,
     }

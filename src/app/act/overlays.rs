@@ -4,10 +4,12 @@ use std::path::PathBuf;
 
 use crate::app::State;
 use crate::app::action::Action;
+use crate::app::board::parse_compare;
 use crate::app::effect::Effect;
 use crate::app::filter_bar::{FilterBar, Outcome};
-use crate::app::overlay::{AddFiles, Overlay, edit, paste, split_paths};
+use crate::app::overlay::{AddFiles, Overlay, RangePrompt, edit, paste, split_paths};
 use crate::config::keys::{Key, KeyPress};
+use crate::query::question::Compare;
 
 impl State {
     pub(in crate::app) fn overlay_key(
@@ -16,10 +18,18 @@ impl State {
         action: Option<Action>,
         key: KeyPress,
     ) -> Vec<Effect> {
-        if action == Some(Action::Cancel) {
+        // The SQL prompt has more than one level to come back from.
+        if action == Some(Action::Cancel) && !matches!(overlay, Overlay::Sql(_)) {
             return Vec::new();
         }
         match overlay {
+            Overlay::Palette(palette) => self.palette_key(palette, action, key),
+            Overlay::Range(prompt) => self.range_key(prompt, action, key),
+            Overlay::Sql(prompt) => self.sql_key(prompt, action, key),
+            Overlay::Search(search) => self.search_key(search, action, key),
+            Overlay::Columns(chooser) => self.columns_key(chooser, action, key),
+            Overlay::Confirm(confirm) => self.confirm_key(confirm, key),
+            Overlay::File(sheet) => self.file_key(sheet, action, key),
             Overlay::Filter(bar) => self.filter_key(bar, action, key),
             Overlay::Time(mut picker) => {
                 if let Some(time) = picker.key(action, key) {
@@ -38,6 +48,21 @@ impl State {
             }
             Overlay::AddFiles(prompt) => self.add_files_key(prompt, action, key),
         }
+    }
+
+    fn range_key(&mut self, mut prompt: RangePrompt, action: Option<Action>, key: KeyPress) -> Vec<Effect> {
+        if action == Some(Action::Accept) {
+            let text = prompt.line.value().trim().to_owned();
+            let compare = if text.is_empty() { Ok(Compare::Off) } else { parse_compare(&text, self.now) };
+            match compare {
+                Ok(compare) => return self.set_compare(compare),
+                Err(error) => prompt.error = error,
+            }
+        } else if edit(&mut prompt.line, key) {
+            prompt.error.clear();
+        }
+        self.overlay = Some(Overlay::Range(prompt));
+        Vec::new()
     }
 
     pub(in crate::app) fn filter_key(
@@ -176,7 +201,34 @@ impl State {
                 self.overlay = Some(Overlay::Help(help));
                 Vec::new()
             }
-            None => Vec::new(),
+            Some(Overlay::Palette(mut palette)) => {
+                paste(&mut palette.line, text);
+                palette.changed();
+                palette.proposals = self.proposals(palette.line.value());
+                self.overlay = Some(Overlay::Palette(palette));
+                Vec::new()
+            }
+            Some(Overlay::Range(mut prompt)) => {
+                paste(&mut prompt.line, text);
+                self.overlay = Some(Overlay::Range(prompt));
+                Vec::new()
+            }
+            Some(Overlay::Sql(mut prompt)) => {
+                paste(&mut prompt.line, text);
+                prompt.in_rows = false;
+                prompt.propose();
+                self.overlay = Some(Overlay::Sql(prompt));
+                Vec::new()
+            }
+            Some(Overlay::Search(mut search)) => {
+                paste(&mut search.line, text);
+                self.overlay = Some(Overlay::Search(search));
+                Vec::new()
+            }
+            overlay => {
+                self.overlay = overlay;
+                Vec::new()
+            }
         }
     }
 }

@@ -7,6 +7,7 @@ use ratatui::style::Style;
 use crate::app::explorer::EVENT_COLUMNS;
 use crate::app::{Geometry, State};
 use crate::query::table::Value;
+use crate::text::display;
 use crate::ui::format::{clean_lines, left, wrap};
 use crate::ui::overlay::boxed;
 use crate::ui::put;
@@ -62,6 +63,31 @@ fn lines(state: &State, row: usize, wide: usize) -> Vec<(String, String, Style)>
             let name = if at == 0 { column.name.to_owned() } else { String::new() };
             lines.push((name, part, theme.text));
         }
+    }
+    lines.extend(raw_row(state, row, wide));
+    lines
+}
+
+/// The row as it stands in its log file.
+fn raw_row(state: &State, row: usize, wide: usize) -> Vec<(String, String, Style)> {
+    let theme = &state.setup.theme;
+    let room = wide.saturating_sub(NAMES + 2).max(8);
+    let mut lines = vec![(String::new(), String::new(), theme.text)];
+    let known = state.explorer.row_id(row);
+    let mut add = |name: &str, text: &str, style: Style| {
+        for (at, part) in wrap(text, room).into_iter().enumerate() {
+            lines.push((if at == 0 { name.to_owned() } else { String::new() }, part, style));
+        }
+    };
+    match &state.explorer.raw {
+        Some((id, Ok(raw))) if Some(*id) == known => {
+            let place = format!("{} · line {} · byte {}", display(&raw.path), raw.line, raw.offset);
+            add("in the log", &place, theme.muted);
+            add("as written", &clean_lines(&raw.text), theme.text);
+        }
+        Some((id, Err(why))) if Some(*id) == known => add("in the log", &display(why), theme.muted),
+        _ if known.is_some() => add("in the log", "…", theme.muted),
+        _ => {}
     }
     lines
 }

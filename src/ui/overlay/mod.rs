@@ -1,9 +1,16 @@
 //! What lies over a tab. One file for each kind.
 
 mod add_files;
+mod columns;
+mod confirm;
 pub(super) mod detail;
+mod file;
 mod filter;
 mod help;
+mod palette;
+mod range;
+mod search;
+mod sql;
 mod time;
 
 use ratatui::Frame;
@@ -29,6 +36,13 @@ pub(super) fn draw(frame: &mut Frame<'_>, body: Rect, state: &State, geometry: &
         Some(Overlay::Time(picker)) => time::draw(frame, body, state, picker),
         Some(Overlay::Help(help)) => help::draw(frame, body, state, help, geometry),
         Some(Overlay::AddFiles(prompt)) => add_files::draw(frame, body, state, prompt),
+        Some(Overlay::Palette(palette)) => palette::draw(frame, body, state, palette),
+        Some(Overlay::Range(prompt)) => range::draw(frame, body, state, prompt),
+        Some(Overlay::Sql(prompt)) => sql::draw(frame, body, state, prompt),
+        Some(Overlay::Search(search)) => search::draw(frame, body, state, search),
+        Some(Overlay::Columns(chooser)) => columns::draw(frame, body, state, chooser),
+        Some(Overlay::Confirm(confirm)) => confirm::draw(frame, body, state, confirm),
+        Some(Overlay::File(sheet)) => file::draw(frame, body, state, sheet, geometry),
         None => {}
     }
 }

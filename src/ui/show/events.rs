@@ -63,7 +63,8 @@ fn draw_rows(frame: &mut Frame<'_>, area: Rect, state: &State, index: usize, geo
     let view = geometry.views.get(&(state.tab, index)).copied().unwrap_or_default();
     let top = scroll(&view, cursor, rows, total);
     let narrow = if area.width < NARROW { Narrow::of(state, top, rows) } else { Narrow::default() };
-    let columns = columns(area, panel_state.column, view.left, &|column| narrow.width(column));
+    let shown: Vec<&EventColumn> = state.explorer.shown().iter().filter_map(|at| EVENT_COLUMNS.get(*at)).collect();
+    let columns = columns(area, &shown, panel_state.column, view.left, &|column| narrow.width(column));
     let left_column = columns.get(1).map_or(0, |(at, ..)| *at);
     geometry.views.insert((state.tab, index), View { rows, top, left: left_column });
 
@@ -166,15 +167,16 @@ impl Narrow {
 /// A column's width in terminal columns.
 type Width<'a> = &'a dyn Fn(&EventColumn) -> usize;
 
-/// Which columns are in sight: the time always, then a window that the cursor is in.
+/// Which columns are in sight: the first one always, then a window that the cursor is in.
 fn columns(
     area: Rect,
+    all: &[&'static EventColumn],
     cursor: usize,
     first: usize,
     width_of: Width<'_>,
 ) -> Vec<(usize, &'static EventColumn, u16, usize)> {
     let room = usize::from(area.width.saturating_sub(2));
-    let Some(time) = EVENT_COLUMNS.first() else { return Vec::new() };
+    let Some(time) = all.first().copied() else { return Vec::new() };
     let mut first = first.max(1);
     if cursor > 0 && cursor < first {
         first = cursor;
@@ -182,7 +184,7 @@ fn columns(
     loop {
         let mut shown = vec![(0, time, area.x + 1, width_of(time).min(room))];
         let mut used = width_of(time) + 1;
-        for (at, column) in EVENT_COLUMNS.iter().enumerate().skip(first) {
+        for (at, column) in all.iter().copied().enumerate().skip(first) {
             let mut wide = width_of(column);
             if used + wide > room {
                 wide = room.saturating_sub(used);
@@ -264,8 +266,9 @@ mod tests {
     #[test]
     fn the_column_under_the_cursor_is_in_sight() {
         let area = Rect::new(0, 0, 80, 10);
+        let all: Vec<&EventColumn> = EVENT_COLUMNS.iter().collect();
         for cursor in 0..EVENT_COLUMNS.len() {
-            let shown = columns(area, cursor, 1, &|column| usize::from(column.width));
+            let shown = columns(area, &all, cursor, 1, &|column| usize::from(column.width));
             assert!(shown.iter().any(|(at, ..)| *at == cursor), "{cursor}");
             assert!(shown.iter().all(|(_, _, x, wide)| usize::from(*x) + wide <= 80));
         }
