@@ -8,11 +8,11 @@ use regex::Regex;
 use super::table::{Table, Value};
 
 /// An address in a text: what is kept of it is in the groups.
-pub const ADDRESS: &str = r#"([^\s<>()\[\],;:"'@=/])[^\s<>()\[\],;:"'@=/]*@"#;
+pub const ADDRESS: &str = r#"(?:"[^"@]*"|([^\s<>()\[\],;:"@=])[^\s<>()\[\],;:"@=]*)@"#;
 /// What takes its place, as SQL's `regexp_replace` writes it.
 pub const ADDRESS_KEPT: &str = r"\1*@";
 /// A recipient inside of an envelope sender (VERP).
-pub const INNER: &str = r"[^@\s+-]+=[^@\s]+@";
+pub const INNER: &str = r#"[^@\s+,;:<>"-]+=[^@\s,;:<>"]+@"#;
 /// What takes its place.
 pub const INNER_KEPT: &str = "*@";
 
@@ -25,16 +25,23 @@ pub const SENDER: &str = "sender";
 const OURS: &[&str] = &["message_id", "env_id", "path", "name", "sha256", "file"];
 
 static ADDRESSES: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(ADDRESS).ok());
+static GROUPED: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r#"[^@\s+,;:<>"*=(-]+=(<address>|\*)"#).ok());
 static INNERS: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(INNER).ok());
 
 /// A text with every address in it hidden.
 pub fn words(text: &str) -> String {
-    replaced(&ADDRESSES, text, "${1}*@")
+    replaced(&ADDRESSES, &sender(text), "${1}*@")
 }
 
 /// A sender with a recipient inside of it hidden.
 pub fn sender(text: &str) -> String {
     replaced(&INNERS, text, INNER_KEPT)
+}
+
+/// A group of replies: grouping put something else in the place of addresses, but not of a recipient's name
+/// before it.
+fn template(text: &str) -> String {
+    replaced(&GROUPED, &words(text), "*=${1}")
 }
 
 fn replaced(pattern: &LazyLock<Option<Regex>>, text: &str, kept: &str) -> String {
@@ -51,10 +58,14 @@ pub fn table(table: &mut Table) {
         if OURS.contains(&&*head.name) {
             continue;
         }
-        let hide = if &*head.name == SENDER { sender } else { words };
+        let hide = match &*head.name {
+            SENDER => sender,
+            "reply" | "reply_pattern" => template,
+            _ => words,
+        };
         for row in &mut table.rows {
             if let Some(Value::Text(text)) = row.get_mut(at)
-                && text.contains('@')
+                && text.contains(['@', '='])
             {
                 *text = Arc::from(hide(text));
             }
@@ -72,6 +83,8 @@ mod tests {
         assert_eq!(words("alice@example.com"), "a*@example.com");
         assert_eq!(words("550 <Bob.B+x@x.de>: RCPT TO:<c@y.org> unknown"), "550 <B*@x.de>: RCPT TO:<c*@y.org> unknown");
         assert_eq!(words(r#"{"to":"dora@z.net"}"#), r#"{"to":"d*@z.net"}"#);
+        assert_eq!(words("\"john doe\"@x.de o'neil/b@y.ie"), "*@x.de o*@y.ie");
+        assert_eq!(words("d,b+1=alice=z.net@news.net,alice@z.net"), "d,b+*@news.net,a*@z.net");
         assert_eq!(words("no address"), "no address");
     }
 

@@ -84,13 +84,15 @@ fn hidden(
     let schema = table.schema();
     let columns = schema.fields().iter().map(|field| {
         let name = field.name().as_str();
-        let (pattern, kept) = match name {
-            mask::SENDER => (mask::INNER, mask::INNER_KEPT),
-            name if mask::COLUMNS.contains(&name) => (mask::ADDRESS, mask::ADDRESS_KEPT),
-            name => return ident(name),
-        };
-        let text = cast_to(ident(name), DataType::Utf8);
-        regexp_replace(text, lit(pattern), lit(kept), Some(lit("g"))).alias(name)
+        let hide = |text, pattern, kept| regexp_replace(text, lit(pattern), lit(kept), Some(lit("g")));
+        if name != mask::SENDER && !mask::COLUMNS.contains(&name) {
+            return ident(name);
+        }
+        let text = hide(cast_to(ident(name), DataType::Utf8), mask::INNER, mask::INNER_KEPT);
+        if name == mask::SENDER {
+            return text.alias(name);
+        }
+        hide(text, mask::ADDRESS, mask::ADDRESS_KEPT).alias(name)
     });
     let columns: Vec<_> = columns.collect();
     Ok(context.read_table(table)?.select(columns)?.into_view())

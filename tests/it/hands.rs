@@ -20,7 +20,7 @@ const ACCT: &str = "\
 type,timeLogged,timeQueued,orig,rcpt,dlvType,jobId,vmta,dlvSourceIp,dsnStatus,dsnDiag,bounceCat
 d,2026-11-23 10:00:01+0000,2026-11-23 10:00:00+0000,bounce-alice=gmail.com@news.net,alice@gmail.com,smtp,it's_1,v1,10.0.0.1,2.0.0,smtp;250 OK,
 d,2026-11-23 11:00:01+0000,2026-11-23 10:59:00+0000,info@news.net,bob@yahoo.com,smtp,j%2,v1,10.0.0.1,2.0.0,smtp;250 OK,
-b,2026-11-23 11:30:00+0000,2026-11-23 11:29:00+0000,info@news.net,carol@yahoo.com,smtp,it's_1,v2,10.0.0.2,5.1.1,smtp;550 5.1.1 <carol@yahoo.com> user unknown,bad-mailbox
+b,2026-11-23 11:30:00+0000,2026-11-23 11:29:00+0000,info@news.net,carol@yahoo.com,smtp,it's_1,v2,10.0.0.2,5.1.1,smtp;550 5.1.1 <carol@yahoo.com> (from b-carol=yahoo.com@news.net) user unknown,bad-mailbox
 b,2026-11-23 12:30:00+0000,2026-11-23 12:29:00+0000,info@news.net,dora@gmail.com,smtp,j2,,10.0.0.2,5.7.1,smtp;550 5.7.1 blocked using zen.spamhaus.org,spam-related
 not a row
 d,2026-11-23 13:00:01+0000,2026-11-23 13:00:00+0000,info@news.net,\"erik@gmx.de\",smtp,j2,v2,10.0.0.2,2.0.0,smtp;250 OK,
