@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use pmtop::cli::{self, Cli, Command};
+use pmtop::config::Profile;
 use pmtop::{demo_day, screen};
 
 fn main() -> ExitCode {
@@ -27,6 +28,9 @@ fn run(cli: Cli) -> anyhow::Result<u8> {
             let config = cli.view.settings(&config)?;
             let view = cli.view.view(&config)?;
             screen::open(&config, &view)
+        }
+        Some(Command::Events { .. } | Command::Sql { .. }) if config.profile == Profile::Management => {
+            anyhow::bail!("the profile `management` shows no rows; `profile` in the settings changes it")
         }
         Some(Command::Demo { dir }) => demo_day::run(&config, dir.as_deref()),
         Some(Command::Watch) => screen::watch(&config),

@@ -162,6 +162,11 @@ impl Slot {
         self.asked.as_ref().is_some_and(|asked| asked.waited > 0)
     }
 
+    /// Seconds since the question in flight was asked, by ticks of about 100 ms.
+    pub fn waited_seconds(&self) -> f64 {
+        self.asked.as_ref().map_or(0.0, |asked| f64::from(asked.waited) / 10.0)
+    }
+
     /// Whether what is shown answers another question than the one in flight, or takes its time.
     pub fn is_stale(&self) -> bool {
         match (&self.asked, &self.shown) {

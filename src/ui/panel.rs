@@ -42,9 +42,13 @@ fn draw_border(frame: &mut Frame<'_>, area: Rect, state: &State, panel: &Panel, 
     if let Some(next) = next_variant(state, panel, index).filter(|_| focused && area.width >= 60) {
         block = block.title(Line::from(Span::styled(format!(" {next} "), theme.muted)));
     }
-    if slot(state, panel, index).is_some_and(Slot::is_slow) {
-        block =
-            block.title(Line::from(Span::styled(format!(" {} asking ", spinner(state)), theme.busy)).right_aligned());
+    if let Some(slot) = slot(state, panel, index).filter(|slot| slot.is_slow()) {
+        // After half a second it is worth knowing for how long, and how to stop it.
+        let text = match slot.waited_seconds() {
+            seconds if seconds >= 0.5 => format!(" {} asking {seconds:.1} s · esc cancels ", spinner(state)),
+            _ => format!(" {} asking ", spinner(state)),
+        };
+        block = block.title(Line::from(Span::styled(text, theme.busy)).right_aligned());
     }
     // Without room for all panels, say where Tab leads.
     let panels = state.board().panels.len();

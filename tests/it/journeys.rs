@@ -687,3 +687,27 @@ fn the_row_of_an_event_is_shown_as_it_stands_in_its_log() {
     screen.keys("esc");
     assert!(screen.effects.contains(&Effect::ForgetRawRow));
 }
+
+#[test]
+fn a_cell_about_another_field_than_its_row_filters_by_that_field() {
+    let mut screen = Screen::answered(160, 50);
+    // The replies of Health have a column with their provider.
+    screen.keys("tab tab tab");
+    let names = screen.state.column_names(screen.state.board().focus);
+    let Some(at) = names.iter().position(|name| name == "provider") else { panic!("{names:?}") };
+    for _ in 0..at {
+        screen.keys("l");
+    }
+    screen.keys("=");
+    assert_eq!(chips(&screen), ["provider=Google"]);
+}
+
+#[test]
+fn a_question_that_takes_its_time_says_for_how_long() {
+    let mut screen = Screen::answered(160, 50);
+    screen.keys("3").answer().keys("z");
+    for _ in 0..7 {
+        screen.input(Input::Tick(canned::now()));
+    }
+    assert!(screen.draw().contains("asking 0.7 s · esc cancels"), "{}", screen.draw());
+}

@@ -2,7 +2,7 @@
 
 use crate::app::State;
 use crate::app::act::Narrow;
-use crate::app::board::{filter_text, panel, row_value};
+use crate::app::board::{filter_text, group, panel, row_value};
 use crate::app::effect::{Effect, Urgency};
 use crate::app::explorer::field_of;
 use crate::app::notice::Notice;
@@ -93,8 +93,25 @@ impl State {
         }
     }
 
+    /// The field and value of a table's cell that is about another field than its row: the reply class that is
+    /// met most, or the provider of a reply.
+    fn column_value(&self) -> Option<(Field, String)> {
+        let index = self.board().focus;
+        let (panel, state) = (self.focused()?, self.board().panels.get(index)?);
+        if !matches!(panel.show, Show::Table(_)) {
+            return None;
+        }
+        let names = self.column_names(index);
+        let name = names.get(state.column)?;
+        let field = Field::parse(name.strip_prefix("top_").unwrap_or(name))?;
+        let answer = self.answer(index)?;
+        let row = state.cursor.min(answer.table.rows.len().saturating_sub(1));
+        let words = answer.table.cell(row, name).as_text().filter(|words| !words.is_empty())?;
+        (group(panel, state) != Some(field)).then(|| (field, words.to_owned()))
+    }
+
     pub(in crate::app) fn narrow(&mut self, how: Narrow) -> Vec<Effect> {
-        let Some((field, value)) = self.value_under_cursor() else {
+        let Some((field, value)) = self.column_value().or_else(|| self.value_under_cursor()) else {
             self.notice = Some(Notice::done("nothing to filter by here: move to a cell with h and l"));
             return Vec::new();
         };
