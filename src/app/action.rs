@@ -130,7 +130,7 @@ actions! {
     FileDetails { "file-details", ["i"], Table, "", "All that is known of the file under the cursor, with its rejected rows" },
     RetryFile { "retry-file", ["R"], Table, "", "Take the file under the cursor in again" },
     RemoveFile { "remove-file", ["D"], Table, "", "Take the rows of the file under the cursor out of the catalog; asks first" },
-    Palette { "palette", [":", "ctrl-p"], View, ": all", "Every action, tab and saved view by name, with completion" },
+    Palette { "palette", [":", "ctrl-p"], View, "commands", "Every action, tab and saved view by name, with completion" },
     Views { "views", ["V"], View, "", "Open a saved view" },
     SaveView { "save-view", [], View, "", "Save tab, scope, order and columns under a name" },
     Sql { "sql", [";"], View, "", "Ask in SQL, read-only; Esc cancels" },

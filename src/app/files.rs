@@ -159,6 +159,12 @@ impl Incoming {
         self.index = self.live.iter().enumerate().map(|(at, file)| (file.path.clone(), at)).collect();
     }
 
+    /// A file was removed: what it ended as is no news any more.
+    pub fn forget(&mut self, path: &Path) {
+        self.live.retain(|file| file.path != path || !is_final(file.status));
+        self.index = self.live.iter().enumerate().map(|(at, file)| (file.path.clone(), at)).collect();
+    }
+
     /// Whether a file is on its way.
     pub const fn is_active(&self) -> bool {
         self.finished < self.total

@@ -141,6 +141,8 @@ pub struct State {
     pub geometry: Geometry,
     /// Paths added on the screen: what becomes of them is said.
     added: Vec<PathBuf>,
+    /// The file that is being removed.
+    removing: Option<PathBuf>,
     serial: u64,
 }
 
@@ -172,6 +174,7 @@ impl State {
             ticks: 0,
             geometry: Geometry::default(),
             added: Vec::new(),
+            removing: None,
             serial: 0,
         }
     }

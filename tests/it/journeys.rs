@@ -638,7 +638,12 @@ fn seen_by(profile: pmtop::config::Profile) -> Screen {
 #[test]
 fn each_profile_shows_what_is_meant_for_it() {
     use pmtop::config::Profile;
-    let mut screen = seen_by(Profile::Support);
+    let mut screen = Screen::answered(160, 50);
+    screen.keys("f 'provider=Yahoo' enter").answer();
+    let left = screen.state.view("");
+    screen.state.setup.profile = Profile::Support;
+    // What was looked at before must not hide the recipient of a ticket.
+    screen.state.open_as(Some(&left), None, None, false);
     screen.keys("'alice@x.de' enter").answer();
     assert_eq!((tab(&screen), chips(&screen)), ("Explorer", vec!["recipient=alice@x.de".to_owned()]));
     let mut screen = seen_by(Profile::Viewer);
@@ -710,4 +715,21 @@ fn a_question_that_takes_its_time_says_for_how_long() {
         screen.input(Input::Tick(canned::now()));
     }
     assert!(screen.draw().contains("asking 0.7 s · esc cancels"), "{}", screen.draw());
+}
+
+#[test]
+fn a_removed_file_does_not_stay_as_news() {
+    let mut screen = Screen::answered(160, 50);
+    screen.keys("7").answer();
+    let mut refused = canned::bad_header("/tmp/again.csv");
+    refused.status = Status::Duplicate;
+    screen.input(Input::Ingest(refused));
+    let row = screen.state.file_rows().iter().position(|file| file.name == "again.csv").unwrap();
+    screen.keys("g");
+    for _ in 0..row {
+        screen.keys("down");
+    }
+    screen.keys("D y");
+    screen.input(Input::Removed(Ok(("again.csv".to_owned(), 0))));
+    assert!(!screen.state.file_rows().iter().any(|file| file.name == "again.csv"));
 }

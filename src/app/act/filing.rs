@@ -111,6 +111,9 @@ impl State {
         match key.key {
             Key::Char('y' | 'Y') => {
                 self.notice = Some(Notice::busy(confirm.busy));
+                if let Effect::RemoveFile { path, .. } = &confirm.effect {
+                    self.removing = Some(PathBuf::from(path));
+                }
                 vec![confirm.effect]
             }
             Key::Char('n' | 'N' | 'q') => Vec::new(),
@@ -122,6 +125,10 @@ impl State {
     }
 
     pub(in crate::app) fn removed(&mut self, result: Result<(String, i64), Failure>) -> Vec<Effect> {
+        let path = self.removing.take();
+        if let (Ok(_), Some(path)) = (&result, path) {
+            self.incoming.forget(&path);
+        }
         self.notice = Some(match result {
             Ok((name, rows)) => Notice::done(format!("{name} removed with {rows} rows")),
             Err(failure) => Notice::from(failure),

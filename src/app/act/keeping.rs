@@ -11,6 +11,7 @@ use crate::config::Profile;
 use crate::dashboard::DASHBOARDS;
 use crate::query::field::Field;
 use crate::query::question::{Compare, Failure};
+use crate::query::scope::Scope;
 
 impl State {
     /// What is worth keeping of the present view.
@@ -67,6 +68,10 @@ impl State {
             let mut bar = FilterBar::new();
             bar.line = format!("{}=", Field::Recipient.name()).into();
             bar.changed();
+            if !anew {
+                // What was looked at before must not hide the recipient of a ticket.
+                self.scope = Scope::default();
+            }
             self.overlay = Some(Overlay::Filter(bar));
         }
         if let Some((at, _)) = tab.and_then(|name| self.tabs().find(|(_, tab)| tab.title.eq_ignore_ascii_case(name))) {
