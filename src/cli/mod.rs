@@ -16,7 +16,7 @@ use crate::ingest::derive;
 use crate::query::Engine;
 use crate::query::field::Field;
 use crate::query::filter::Filter;
-use crate::query::question::Bucket;
+use crate::query::question::{Bucket, Compare};
 use crate::query::scope::Scope;
 use crate::query::time::{self, TimeRange, Width};
 use crate::report::print::Format;
@@ -103,6 +103,10 @@ pub enum Command {
         /// Most rows.
         #[arg(long)]
         limit: Option<usize>,
+        /// Beside every number what it was, and its change: `before` (the period before), `week` (a week before),
+        /// or a range FROM..UNTIL.
+        #[arg(long, value_parser = parse_compare, value_name = "WITH")]
+        compare: Option<Compare>,
         /// Time range and filters.
         #[command(flatten)]
         scope: ScopeFlags,
@@ -201,6 +205,20 @@ pub enum ReportName {
     Senders,
     /// Replies, grouped by what they say.
     Replies,
+    /// The leading values of a field by time.
+    Heatmap,
+    /// Rows by hour and type of file, with the hours that have none.
+    Coverage,
+    /// Messages by spans of latency.
+    Distribution,
+    /// Mean and slowest of the fastest half, 55 %, … of all messages.
+    Percentiles,
+    /// What changed most.
+    Changes,
+    /// The busiest minute, five minutes and hour.
+    Rates,
+    /// Bounces by category and reason.
+    Categories,
 }
 
 /// Widths of time buckets.
@@ -299,6 +317,19 @@ fn parse_time(text: &str) -> Result<i64, String> {
 
 fn parse_duration(text: &str) -> Result<i64, String> {
     time::parse_duration(text).map_err(|error| error.to_string())
+}
+
+fn parse_compare(text: &str) -> Result<Compare, String> {
+    match text.trim() {
+        "off" => Ok(Compare::Off),
+        "before" => Ok(Compare::Before),
+        "week" => Ok(Compare::Week),
+        range => match time::parse_range(range) {
+            Ok(TimeRange::Between(Some(from), Some(until))) => Ok(Compare::Range(from, until)),
+            Ok(_) => Err("write before, week, or a range with both ends: 2026-11-16..2026-11-17".to_owned()),
+            Err(error) => Err(format!("write before, week, or a range FROM..UNTIL ({error})")),
+        },
+    }
 }
 
 fn parse_group(text: &str) -> Result<Field, String> {

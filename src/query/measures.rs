@@ -155,6 +155,22 @@ impl Histogram {
         counts
     }
 
+    /// The mean of the fastest share, 0 < `share` ≤ 1, in milliseconds. A bucket that is cut counts at its mean.
+    #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "counts and ms stay below 2^52")]
+    pub fn mean_of_fastest(&self, share: f64) -> Option<f64> {
+        let rank = ((share * self.n as f64).ceil() as i64).max(1);
+        let (mut seen, mut total) = (0, 0.0);
+        for (n, sum, _) in self.buckets.values().filter(|(n, _, _)| *n > 0) {
+            let taken = (*n).min(rank - seen);
+            total += *sum as f64 * taken as f64 / *n as f64;
+            seen += taken;
+            if seen == rank {
+                return Some(total / rank as f64);
+            }
+        }
+        None
+    }
+
     /// The mean in milliseconds.
     #[expect(clippy::cast_precision_loss, reason = "sums of milliseconds stay below 2^52")]
     pub fn mean(&self) -> Option<f64> {
