@@ -5,7 +5,7 @@ use std::io::{IsTerminal as _, Write};
 use anyhow::bail;
 use clap::CommandFactory as _;
 
-use super::{BucketName, Cli, Command, ConfigAction, FilesAction, Output, ReportName, engine, ingest, usage};
+use super::{BucketName, Cli, Command, ConfigAction, FilesAction, Output, ReportName, View, engine, ingest, usage};
 use crate::catalog::Catalog;
 use crate::catalog::fsck::fsck;
 use crate::config::Config;
@@ -45,6 +45,24 @@ pub fn run(config: &Config, command: Command) -> anyhow::Result<u8> {
             warn_of_damage(&engine);
             finish(written.map_err(|failure| anyhow::anyhow!("{failure}")), &mut out)
         }
+        Command::Export { view, by, bucket, sort, limit, compare, scope, format, raw, out } => {
+            let report = match view {
+                View::Report(name) => report_of(name, by, bucket)?,
+                _ if by.is_some() || bucket.is_some() || compare.is_some() => {
+                    return Err(usage("rows take no --by, --bucket or --compare"));
+                }
+                View::Events => Report::Events,
+                View::Files => Report::Files,
+            };
+            let page = Page { offset: 0, limit, sort: sort.as_deref().map(parse_sort) };
+            let compare = compare.unwrap_or_default();
+            let question = Question { page, compare, ..Question::new(report, scope.scope()?) };
+            check_compare(&question)?;
+            if report == Report::Events {
+                check_sort(&question)?;
+            }
+            super::export::run(config, &question, format, raw, out.as_deref())
+        }
         Command::Sql { statement, output } => {
             let engine = engine(config)?;
             let table = engine.block_on(engine.sql(&statement)).map_err(|failure| anyhow::anyhow!("{failure}"))?;
@@ -83,7 +101,7 @@ pub fn run(config: &Config, command: Command) -> anyhow::Result<u8> {
 }
 
 /// Says on stderr what is missing from an answer.
-fn warn_of_damage(engine: &crate::query::Engine) {
+pub(super) fn warn_of_damage(engine: &crate::query::Engine) {
     if let Some(damage) = engine.damage() {
         eprintln!("pmtop: {}", crate::text::display(&damage.to_string()));
     }
@@ -206,7 +224,7 @@ pub(super) fn emit(output: &Output, table: &Table) -> anyhow::Result<u8> {
 }
 
 /// A reader that has seen enough (`| head`) is no failure.
-fn finish(written: anyhow::Result<()>, out: &mut dyn Write) -> anyhow::Result<u8> {
+pub(super) fn finish(written: anyhow::Result<()>, out: &mut dyn Write) -> anyhow::Result<u8> {
     let outcome = written.and_then(|()| out.flush().map_err(Into::into));
     match outcome {
         Err(error) if is_broken_pipe(&error) => Ok(0),
