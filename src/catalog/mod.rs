@@ -16,6 +16,7 @@ mod pages;
 pub mod recover;
 mod repair;
 pub mod rollup;
+pub mod sheet;
 mod states;
 pub mod table;
 mod texts;

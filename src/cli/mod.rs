@@ -1,11 +1,12 @@
 //! The command line: what can be asked for, in which words.
 
+mod export;
 mod ingest;
 mod run;
 pub mod view;
 
 use std::io::IsTerminal as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -17,11 +18,12 @@ use crate::ingest::derive;
 use crate::query::Engine;
 use crate::query::field::Field;
 use crate::query::filter::Filter;
-use crate::query::question::Bucket;
+use crate::query::question::{Bucket, Compare};
 use crate::query::scope::Scope;
 use crate::query::time::{self, TimeRange, Width};
 use crate::report::print::Format;
 
+pub use export::FileFormat;
 pub use ingest::{is_in, stop_on_signals};
 pub use run::run;
 
@@ -107,6 +109,10 @@ pub enum Command {
         /// Most rows.
         #[arg(long)]
         limit: Option<usize>,
+        /// Beside every number what it was, and its change: `before` (the period before), `week` (a week before),
+        /// or a range FROM..UNTIL.
+        #[arg(long, value_parser = parse_compare, value_name = "WITH")]
+        compare: Option<Compare>,
         /// Time range and filters.
         #[command(flatten)]
         scope: ScopeFlags,
@@ -131,6 +137,38 @@ pub enum Command {
         /// How it is printed.
         #[command(flatten)]
         output: Output,
+    },
+    /// Write a view to a file, whole or not at all.
+    Export {
+        /// Which view: a report, `events`, or `files`.
+        view: View,
+        /// Group by a field, as `report` does.
+        #[arg(long, value_parser = parse_group)]
+        by: Option<Field>,
+        /// Time buckets.
+        #[arg(long)]
+        bucket: Option<BucketName>,
+        /// Sort by a column, greatest first; `column:asc` for smallest first.
+        #[arg(long)]
+        sort: Option<String>,
+        /// Most rows.
+        #[arg(long)]
+        limit: Option<usize>,
+        /// Beside every number what it was, and its change, as `report` does.
+        #[arg(long, value_parser = parse_compare, value_name = "WITH")]
+        compare: Option<Compare>,
+        /// Time range and filters.
+        #[command(flatten)]
+        scope: ScopeFlags,
+        /// How the file is written.
+        #[arg(long, default_value = "csv")]
+        format: FileFormat,
+        /// CSV cells as they are, even those that a spreadsheet would run as formulas.
+        #[arg(long)]
+        raw: bool,
+        /// Where to; `-` is standard output. By default a name after view, scope and time, here.
+        #[arg(long, value_name = "PATH")]
+        out: Option<PathBuf>,
     },
     /// Read-only SQL over `events`, `copies` and `files`.
     Sql {
@@ -205,6 +243,49 @@ pub enum ReportName {
     Senders,
     /// Replies, grouped by what they say.
     Replies,
+    /// The leading values of a field by time.
+    Heatmap,
+    /// Rows by hour and type of file, with the hours that have none.
+    Coverage,
+    /// Messages by spans of latency.
+    Distribution,
+    /// Mean and slowest of the fastest half, 55 %, … of all messages.
+    Percentiles,
+    /// What changed most.
+    Changes,
+    /// The busiest minute, five minutes and hour.
+    Rates,
+    /// Bounces by category and reason.
+    Categories,
+}
+
+/// What can be exported.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum View {
+    /// A report.
+    Report(ReportName),
+    /// Rows of the Explorer.
+    Events,
+    /// The file table.
+    Files,
+}
+
+impl ValueEnum for View {
+    fn value_variants<'a>() -> &'a [Self] {
+        static ALL: std::sync::LazyLock<Vec<View>> = std::sync::LazyLock::new(|| {
+            let reports = ReportName::value_variants().iter().map(|name| View::Report(*name));
+            reports.chain([View::Events, View::Files]).collect()
+        });
+        &ALL
+    }
+
+    fn to_possible_value(&self) -> Option<clap::builder::PossibleValue> {
+        match self {
+            Self::Report(name) => name.to_possible_value(),
+            Self::Events => Some(clap::builder::PossibleValue::new("events").help("Rows of the Explorer")),
+            Self::Files => Some(clap::builder::PossibleValue::new("files").help("The file table")),
+        }
+    }
 }
 
 /// Widths of time buckets.
@@ -305,6 +386,19 @@ fn parse_duration(text: &str) -> Result<i64, String> {
     time::parse_duration(text).map_err(|error| error.to_string())
 }
 
+fn parse_compare(text: &str) -> Result<Compare, String> {
+    match text.trim() {
+        "off" => Ok(Compare::Off),
+        "before" => Ok(Compare::Before),
+        "week" => Ok(Compare::Week),
+        range => match time::parse_range(range) {
+            Ok(TimeRange::Between(Some(from), Some(until))) => Ok(Compare::Range(from, until)),
+            Ok(_) => Err("write before, week, or a range with both ends: 2026-11-16..2026-11-17".to_owned()),
+            Err(error) => Err(format!("write before, week, or a range FROM..UNTIL ({error})")),
+        },
+    }
+}
+
 fn parse_group(text: &str) -> Result<Field, String> {
     let groups = || {
         let names: Vec<&str> =
@@ -339,7 +433,16 @@ pub fn settings(places: &Places) -> anyhow::Result<Config> {
     if !places.inbox.is_empty() {
         config.inbox.folders.clone_from(&places.inbox);
     }
+    config.catalog = without_dots(&config.catalog);
     Ok(config)
+}
+
+/// A path without `..`, which the reader of Parquet files refuses: its folders, or the folder it will be in, looked up.
+fn without_dots(path: &Path) -> PathBuf {
+    let dots = path.components().any(|part| part == std::path::Component::ParentDir);
+    let parent = || Some(path.parent()?.canonicalize().ok()?.join(path.file_name()?));
+    let found = if dots { path.canonicalize().ok().or_else(parent) } else { None };
+    found.unwrap_or_else(|| path.to_path_buf())
 }
 
 /// Opens the catalog and an engine on it.

@@ -5,14 +5,14 @@ use std::io::{IsTerminal as _, Write};
 use anyhow::bail;
 use clap::CommandFactory as _;
 
-use super::{BucketName, Cli, Command, ConfigAction, FilesAction, Output, ReportName, engine, ingest, usage};
+use super::{BucketName, Cli, Command, ConfigAction, FilesAction, Output, ReportName, View, engine, ingest, usage};
 use crate::catalog::Catalog;
 use crate::catalog::fsck::fsck;
 use crate::config::Config;
 use crate::export;
 use crate::ingest::derive;
 use crate::query::field::Field;
-use crate::query::question::{Page, Question, Report, Sort};
+use crate::query::question::{Bucket, Compare, Page, Question, Report, Sort};
 use crate::query::table::Table;
 use crate::report;
 use crate::report::print::{self, Format};
@@ -26,10 +26,11 @@ pub fn run(config: &Config, command: Command) -> anyhow::Result<u8> {
             let table = report::files(&Catalog::open(&config.catalog)?.files()?);
             emit(&output, &table)
         }
-        Command::Report { name, by, bucket, sort, limit, scope, output } => {
+        Command::Report { name, by, bucket, sort, limit, compare, scope, output } => {
             let report = report_of(name, by, bucket)?;
             let page = Page { offset: 0, limit, sort: sort.as_deref().map(parse_sort) };
-            let question = Question { page, ..Question::new(report, scope.scope()?) };
+            let compare = compare.unwrap_or_default();
+            let question = Question { page, compare, ..Question::new(report, scope.scope()?) };
             print_report(config, &question, &output)
         }
         Command::Events { limit, offset, sort, scope, output } => {
@@ -43,6 +44,24 @@ pub fn run(config: &Config, command: Command) -> anyhow::Result<u8> {
             let written = engine.block_on(export::write(&engine, &question, output.format(), output.raw, &mut out));
             warn_of_damage(&engine);
             finish(written.map_err(|failure| anyhow::anyhow!("{failure}")), &mut out)
+        }
+        Command::Export { view, by, bucket, sort, limit, compare, scope, format, raw, out } => {
+            let report = match view {
+                View::Report(name) => report_of(name, by, bucket)?,
+                _ if by.is_some() || bucket.is_some() || compare.is_some() => {
+                    return Err(usage("rows take no --by, --bucket or --compare"));
+                }
+                View::Events => Report::Events,
+                View::Files => Report::Files,
+            };
+            let page = Page { offset: 0, limit, sort: sort.as_deref().map(parse_sort) };
+            let compare = compare.unwrap_or_default();
+            let question = Question { page, compare, ..Question::new(report, scope.scope()?) };
+            check_compare(&question)?;
+            if report == Report::Events {
+                check_sort(&question)?;
+            }
+            super::export::run(config, &question, format, raw, out.as_deref())
         }
         Command::Sql { statement, output } => {
             let engine = engine(config)?;
@@ -82,14 +101,14 @@ pub fn run(config: &Config, command: Command) -> anyhow::Result<u8> {
 }
 
 /// Says on stderr what is missing from an answer.
-fn warn_of_damage(engine: &crate::query::Engine) {
+pub(super) fn warn_of_damage(engine: &crate::query::Engine) {
     if let Some(damage) = engine.damage() {
         eprintln!("pmtop: {}", crate::text::display(&damage.to_string()));
     }
 }
 
 fn report_of(name: ReportName, by: Option<Field>, bucket: Option<BucketName>) -> anyhow::Result<Report> {
-    let one_of = |by: Option<Field>, default: Field, allowed: &[Field]| match by {
+    let one_of = |default: Field, allowed: &[Field]| match by {
         None => Ok(default),
         Some(field) if allowed.contains(&field) => Ok(field),
         Some(field) => {
@@ -97,8 +116,12 @@ fn report_of(name: ReportName, by: Option<Field>, bucket: Option<BucketName>) ->
             Err(usage(format!("this report cannot group by `{}`; one of {}", field.name(), names.join(", "))))
         }
     };
-    let operations =
-        |default: Field| Report::Operations { by: Some(by.unwrap_or(default)), bucket: bucket.map(BucketName::bucket) };
+    let plain = |report: Report| match by {
+        None => Ok(report),
+        Some(_) => Err(usage(format!("`report {}` takes no --by; --{} VALUE filters", report.name(), "domain"))),
+    };
+    let width = bucket.map(BucketName::bucket);
+    let operations = |default: Field| Report::Operations { by: Some(by.unwrap_or(default)), bucket: width };
     let risky = [
         Field::User,
         Field::Sender,
@@ -109,17 +132,31 @@ fn report_of(name: ReportName, by: Option<Field>, bucket: Option<BucketName>) ->
         Field::Domain,
         Field::Provider,
     ];
-    Ok(match name {
-        ReportName::Totals => Report::Totals,
-        ReportName::Operations => Report::Operations { by, bucket: bucket.map(BucketName::bucket) },
+    let report = match name {
+        ReportName::Totals => plain(Report::Totals)?,
+        ReportName::Operations => Report::Operations { by, bucket: width },
         ReportName::Latency => Report::Latency { by: by.unwrap_or(Field::Domain) },
-        ReportName::Domains => Report::Domains { by: one_of(by, Field::Domain, &[Field::Domain, Field::Provider])? },
-        ReportName::Risk => Report::Risk { by: one_of(by, Field::User, &risky)? },
+        ReportName::Domains => Report::Domains { by: one_of(Field::Domain, &[Field::Domain, Field::Provider])? },
+        ReportName::Risk => Report::Risk { by: one_of(Field::User, &risky)? },
         ReportName::Jobs => operations(Field::Job),
         ReportName::Users => operations(Field::User),
         ReportName::Senders => operations(Field::Sender),
-        ReportName::Replies => Report::Replies,
-    })
+        ReportName::Replies => plain(Report::Replies)?,
+        ReportName::Heatmap => {
+            Report::Heatmap { by: by.unwrap_or(Field::Domain), bucket: width.unwrap_or(Bucket::Auto) }
+        }
+        ReportName::Coverage => plain(Report::Coverage)?,
+        ReportName::Distribution => plain(Report::Distribution)?,
+        ReportName::Percentiles => plain(Report::Percentiles)?,
+        ReportName::Changes => plain(Report::Changes)?,
+        ReportName::Rates => plain(Report::Rates)?,
+        ReportName::Categories => Report::Categories { by },
+    };
+    let has_buckets = matches!(report, Report::Operations { .. } | Report::Heatmap { .. });
+    if width.is_some() && !has_buckets {
+        return Err(usage(format!("`report {}` takes no --bucket; `report operations` does", report.name())));
+    }
+    Ok(report)
 }
 
 fn parse_sort(text: &str) -> Sort {
@@ -139,7 +176,25 @@ fn check_sort(question: &Question) -> anyhow::Result<()> {
     }
 }
 
+/// A comparison needs a range with both ends.
+fn check_compare(question: &Question) -> anyhow::Result<()> {
+    let compare = match (question.compare, question.report) {
+        (Compare::Off, Report::Changes) => Compare::Before,
+        (Compare::Off, _) => return Ok(()),
+        (compare, _) => compare,
+    };
+    // Whether there is one does not depend on when "now" is.
+    if compare.scope(&question.scope, Some(0)).is_none() {
+        return Err(usage(
+            "there is nothing before all time: name a range with --last 24h, or with --since and --until, or compare \
+             with a range of its own (--compare FROM..UNTIL)",
+        ));
+    }
+    Ok(())
+}
+
 fn print_report(config: &Config, question: &Question, output: &Output) -> anyhow::Result<u8> {
+    check_compare(question)?;
     let engine = engine(config)?;
     let answer = engine.block_on(report::answer(&engine, question)).map_err(|failure| anyhow::anyhow!("{failure}"))?;
     warn_of_damage(&engine);
@@ -154,7 +209,7 @@ fn print_report(config: &Config, question: &Question, output: &Output) -> anyhow
     match output.format() {
         Format::Json => {
             let mut out = std::io::stdout().lock();
-            let written = print::line(&mut out, &print::totals_object(&answer.table));
+            let written = print::line(&mut out, &print::totals_object(&answer.table, answer.before_range));
             finish(written.map_err(Into::into), &mut out)
         }
         Format::Csv => emit(output, &answer.table),
@@ -169,7 +224,7 @@ pub(super) fn emit(output: &Output, table: &Table) -> anyhow::Result<u8> {
 }
 
 /// A reader that has seen enough (`| head`) is no failure.
-fn finish(written: anyhow::Result<()>, out: &mut dyn Write) -> anyhow::Result<u8> {
+pub(super) fn finish(written: anyhow::Result<()>, out: &mut dyn Write) -> anyhow::Result<u8> {
     let outcome = written.and_then(|()| out.flush().map_err(Into::into));
     match outcome {
         Err(error) if is_broken_pipe(&error) => Ok(0),

@@ -1,5 +1,7 @@
 //! A view → a file, whole or not at all: rows of events as a stream, everything else as a table.
 
+pub mod parquet;
+
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -1,13 +1,16 @@
 //! Questions and their answers: a report over a scope, planned onto rollups or raw Parquet.
 
 pub mod cells;
+pub mod columns;
 pub mod field;
 pub mod filter;
 pub mod mask;
 pub mod measures;
+pub mod minutes;
 pub mod planner;
 pub mod question;
 pub mod raw;
+pub mod reasons;
 pub mod replies;
 pub mod scope;
 pub mod sql;

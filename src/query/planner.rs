@@ -1,12 +1,10 @@
 //! Where a question is answered from: whole buckets from the rollups, ragged edges and everything that
 //! the rollups do not carry from raw Parquet. The parts are added up.
 
-use std::sync::Arc;
-
 use hashbrown::HashMap;
 
 use super::Engine;
-use super::cells::{CellQuery, GroupKey};
+use super::cells::{CellQuery, ClassCounts, GroupKey};
 use super::field::Field;
 use super::measures::Counts;
 use super::question::Failure;
@@ -176,13 +174,8 @@ impl Engine {
         Ok(sums)
     }
 
-    /// For each value of a field, the reply class that most of its rows have, and how many.
-    pub async fn troubles(
-        &self,
-        snapshot: &Snapshot,
-        resolved: &Resolved,
-        by: Field,
-    ) -> Result<HashMap<Arc<str>, (Arc<str>, i64)>, Failure> {
+    /// Rows with a reply class, by value of a field and class.
+    pub async fn classes(&self, snapshot: &Snapshot, resolved: &Resolved, by: Field) -> Result<ClassCounts, Failure> {
         let plan = Plan { snapshot, resolved, group: Some(by), bucket: None };
         let split = plan.count_split();
         let mut sums = match split.buckets {
@@ -195,14 +188,7 @@ impl Engine {
                 *sums.entry(key).or_insert(0) += n;
             }
         }
-        let mut most: HashMap<Arc<str>, (Arc<str>, i64)> = HashMap::new();
-        for ((group, class), n) in sums {
-            let best = most.entry(group).or_insert_with(|| (Arc::clone(&class), n));
-            if (n, &best.0) > (best.1, &class) {
-                *best = (class, n);
-            }
-        }
-        Ok(most)
+        Ok(sums)
     }
 
     async fn count_part(&self, plan: &Plan<'_>) -> Result<HashMap<GroupKey, Counts>, Failure> {

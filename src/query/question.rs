@@ -82,6 +82,15 @@ pub enum Report {
     },
     /// How long delivery took: messages by spans of latency.
     Distribution,
+    /// The fastest half, 55 %, … of all messages: their mean and greatest latency.
+    Percentiles,
+    /// The busiest minute, five minutes and hour.
+    Rates,
+    /// Bounces by category and reason.
+    Categories {
+        /// A field whose values stand beside the reason.
+        by: Option<Field>,
+    },
     /// What changed most against the scope compared with, over several fields.
     Changes,
     /// Rows by hour and type of file, and which files they came from: where something is missing.
@@ -104,6 +113,9 @@ impl Report {
             Self::Replies => "replies",
             Self::Heatmap { .. } => "heatmap",
             Self::Distribution => "distribution",
+            Self::Percentiles => "percentiles",
+            Self::Rates => "rates",
+            Self::Categories { .. } => "categories",
             Self::Changes => "changes",
             Self::Coverage => "coverage",
             Self::Events => "events",

@@ -512,11 +512,11 @@ fn as_queried(batch: &RecordBatch) -> DataFusionResult<RecordBatch> {
     Ok(RecordBatch::try_new(Arc::clone(&QUERIED), columns)?)
 }
 
-fn group_expr(group: Option<Field>) -> Expr {
+pub(super) fn group_expr(group: Option<Field>) -> Expr {
     group.map_or_else(|| lit(""), |field| ident(field.column_name()))
 }
 
-fn bucket_expr(bucket: Option<Micros>) -> Expr {
+pub(super) fn bucket_expr(bucket: Option<Micros>) -> Expr {
     let nothing = ScalarValue::TimestampMicrosecond(None, Some(Arc::from("UTC")));
     match bucket {
         None => lit(nothing),

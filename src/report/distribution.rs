@@ -28,6 +28,7 @@ const SPANS: &[i64] = &[
     2 * HOUR,
     4 * HOUR,
     8 * HOUR,
+    12 * HOUR,
     24 * HOUR,
     48 * HOUR,
 ];

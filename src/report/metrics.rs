@@ -70,11 +70,12 @@ impl Metric {
 }
 
 /// Rows of the volume: what deferral rate and RB frequency are relative to.
-const fn attempts(counts: &Counts) -> i64 {
+pub const fn attempts(counts: &Counts) -> i64 {
     counts.get(Measure::Deferrals) + outcomes(counts)
 }
 
-const fn outcomes(counts: &Counts) -> i64 {
+/// Messages whose fate is known: delivered or bounced.
+pub const fn outcomes(counts: &Counts) -> i64 {
     counts.get(Measure::Delivered) + counts.bounced()
 }
 
@@ -270,6 +271,22 @@ const BLOCK_RATE: [Metric; 4] = rate!(
     |counts| counts.get(Measure::Block),
     outcomes(counts)
 );
+const SOFT_RATE: [Metric; 4] =
+    rate!("soft_rate", B, "soft bounces / (delivered + bounced)", |counts| counts.get(Measure::Soft), outcomes(counts));
+const REMOTE_BOUNCE_RATE: [Metric; 4] = rate!(
+    "remote_bounce_rate",
+    RB,
+    "remote bounces / delivered: delivered, then bounced",
+    |counts| counts.get(Measure::RemoteBounces),
+    counts.get(Measure::Delivered)
+);
+const FBL_COVERED_RATE: [Metric; 4] = rate!(
+    "fbl_covered_rate",
+    D,
+    "delivered to providers that send complaint reports / delivered",
+    |counts| counts.get(Measure::DeliveredFbl),
+    counts.get(Measure::Delivered)
+);
 const COMPLAINT_RATE: [Metric; 4] = rate!(
     "complaint_rate",
     F,
@@ -278,17 +295,20 @@ const COMPLAINT_RATE: [Metric; 4] = rate!(
     counts.get(Measure::DeliveredFbl)
 );
 
-#[expect(clippy::cast_precision_loss, reason = "counts stay below 2^52")]
 const RB_FREQUENCY: [Metric; 1] = [Metric {
     name: "rb_frequency",
     unit: Unit::Number,
     needs: T | B | TQ | RB | RS,
     about: "rb_events per 1,000 of the deferral rate's denominator",
-    value: |counts, _| {
-        let of = attempts(counts);
-        (of > 0).then(|| counts.get(Measure::RbEvents) as f64 * 1000.0 / of as f64).into()
-    },
+    value: |counts, _| per_thousand(counts.get(Measure::RbEvents), counts),
 }];
+
+/// Events per 1,000 of the deferral rate's denominator.
+#[expect(clippy::cast_precision_loss, reason = "counts stay below 2^52")]
+pub fn per_thousand(events: i64, counts: &Counts) -> Value {
+    let of = attempts(counts);
+    (of > 0).then(|| events as f64 * 1000.0 / of as f64).into()
+}
 
 const DELIVERY: [Metric; 7] = latency!("latency_delivery", D, "delivery latency (d rows)", |counts| counts.delivery);
 const ATTEMPT: [Metric; 7] = latency!("latency_attempt", T, "attempt latency (t rows)", |counts| counts.attempt);
@@ -323,6 +343,9 @@ pub const METRICS: &[&[Metric]] = &[
     &ATTEMPT,
     &HEADLINE_MEASURE,
     &HEADLINE,
+    &SOFT_RATE,
+    &REMOTE_BOUNCE_RATE,
+    &FBL_COVERED_RATE,
 ];
 
 /// Every metric, one after the other.

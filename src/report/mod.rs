@@ -1,12 +1,16 @@
 //! Reports: every number of the screen, headless. Screen, `pmtop report` and exports ask here, so they
 //! cannot differ.
 
+mod busiest;
 mod changes;
+pub mod compare;
 mod coverage;
 mod distribution;
 mod heatmap;
 pub mod metrics;
+mod percentiles;
 pub mod print;
+mod reasons;
 pub mod risk;
 
 use std::sync::Arc;
@@ -20,7 +24,8 @@ use crate::catalog::Snapshot;
 use crate::catalog::control::FileRow;
 use crate::catalog::fsck::Finding;
 use crate::event::Micros;
-use crate::query::cells::GroupKey;
+use crate::event::bounce::ReplyClass;
+use crate::query::cells::{ClassCounts, GroupKey};
 use crate::query::field::Field;
 use crate::query::filter::Filter;
 use crate::query::measures::Counts;
@@ -52,17 +57,27 @@ async fn answer_once(engine: &Engine, question: &Question) -> Result<Answer, Fai
     let began = Instant::now();
     let snapshot = engine.snapshot()?;
     let now = engine.now(&snapshot)?;
-    let range = question.scope.time.resolve(now);
-    let asked = Asked { engine, snapshot: &snapshot, now, range, page: &question.page, compare: question.compare };
-    let table = asked.table(question.report, &question.scope).await?;
-    let compared = question.compare.scope(&question.scope, now);
+    let (scope, report, page) = (&question.scope, question.report, &question.page);
+    let range = scope.time.resolve(now);
+    let compared = question.compare.scope(scope, now);
+    let by_change = compared.is_some() && page.sort.as_ref().is_some_and(|sort| compare::is_added(&sort.column));
+    let whole = Page::default();
+    let asked_page = if by_change { &whole } else { page };
+    let asked = Asked { engine, snapshot: &snapshot, now, range, page: asked_page, compare: question.compare };
+    let mut table = asked.table(report, scope).await?;
     let before = match &compared {
         // Changes are about both already.
-        Some(scope) if question.report != Report::Changes => {
-            let range = scope.time.resolve(now);
-            let page = Page::default();
-            let asked = Asked { range, page: &page, ..asked };
-            Some(asked.table(question.report, scope).await?)
+        Some(then) if compare::can_compare(report) && report != Report::Changes => {
+            let then = compare::narrowed(then, report, &table, asked_page);
+            let range = then.time.resolve(now);
+            let shift = asked.shift(report, range);
+            let same = asked.fixed(report);
+            let before = Asked { range, page: &whole, ..asked }.table(same, &then).await?;
+            table = compare::join(report, table, &before, shift, asked_page);
+            if by_change {
+                table = arrange(table, page, None);
+            }
+            Some(before)
         }
         _ => None,
     };
@@ -114,6 +129,9 @@ impl Asked<'_> {
             Report::Replies => self.replies(scope).await,
             Report::Heatmap { by, bucket } => self.heatmap(scope, by, bucket).await,
             Report::Distribution => self.distribution(scope).await,
+            Report::Percentiles => self.percentiles(scope).await,
+            Report::Rates => self.rates(scope).await,
+            Report::Categories { by } => self.categories(scope, by).await,
             Report::Changes => self.changes(scope).await,
             Report::Coverage => self.coverage(scope).await,
             Report::Events => self.events(scope).await,
@@ -248,6 +266,27 @@ impl Asked<'_> {
         Ok((scored.into_iter().map(|(_, row)| row).collect(), true))
     }
 
+    /// Where buckets of another range fall in this one.
+    fn shift(&self, report: Report, before: (Option<Micros>, Option<Micros>)) -> Option<compare::Shift> {
+        let width = match report {
+            Report::Operations { bucket: Some(bucket), .. } | Report::Heatmap { bucket, .. } => self.width(bucket),
+            Report::Coverage => Width::Hour,
+            _ => return None,
+        };
+        Some(compare::Shift { width: width.micros(), now: self.range.0?, before: before.0?, until: self.range.1 })
+    }
+
+    /// A report with the buckets that it has in this range, whatever the length of another.
+    fn fixed(&self, report: Report) -> Report {
+        match report {
+            Report::Operations { by, bucket: Some(bucket) } => {
+                Report::Operations { by, bucket: Some(Bucket::Fixed(self.width(bucket))) }
+            }
+            Report::Heatmap { by, bucket } => Report::Heatmap { by, bucket: Bucket::Fixed(self.width(bucket)) },
+            report => report,
+        }
+    }
+
     fn width(&self, bucket: Bucket) -> Width {
         match bucket {
             Bucket::Fixed(width) => width,
@@ -268,20 +307,32 @@ impl Asked<'_> {
         let context = self.context(&resolved, Some(by))?;
         let needs = Needs { latency: true, deferred: true };
         let grouped = self.grouped(&resolved, Some(by), None, needs).await?;
-        let before = match scope.before(self.now) {
+        let baseline = if self.compare == Compare::Off { Compare::Before } else { self.compare };
+        let before = match baseline.scope(&scope, self.now) {
             Some(scope) => {
                 let resolved = self.engine.resolve(self.snapshot, &scope, self.now)?;
                 self.grouped(&resolved, Some(by), None, Needs { latency: true, deferred: false }).await?
             }
             None => Grouped::new(),
         };
-        let troubles = self.engine.troubles(self.snapshot, &resolved, by).await?;
+        let classes = self.engine.classes(self.snapshot, &resolved, by).await?;
+        let troubles = commonest(&classes);
         let mut table = group_table(Some(by), false);
         for (name, unit) in
             [("latency_deviation", Unit::Number), ("top_reply_class", Unit::Text), ("top_reply_class_n", Unit::Count)]
         {
             table.heads.push(Head { name: Arc::from(name), unit });
         }
+        let rate_classes: Vec<ReplyClass> = ReplyClass::all().filter(|class| class.is_rb()).collect();
+        for (prefix, unit) in [("rb_events", Unit::Count), ("rb_frequency", Unit::Number)] {
+            table.heads.extend(
+                rate_classes.iter().map(|class| Head {
+                    name: Arc::from(format!("{prefix}_{}", class.as_str().replace('-', "_"))),
+                    unit,
+                }),
+            );
+        }
+        let rb = metrics::all().find(|metric| metric.name == "rb_events").and_then(|metric| metric.missing(&context));
         let (rows, more) = self.leading(grouped, order, &context)?;
         for (key, counts) in rows {
             let mut row = vec![group_value(&key.0)];
@@ -290,6 +341,18 @@ impl Asked<'_> {
             match troubles.get(&key.0) {
                 Some((class, n)) => row.extend([Value::text(class), Value::Int(*n)]),
                 None => row.extend([Value::Null, Value::Null]),
+            }
+            let n = |class: &ReplyClass| {
+                classes.get(&(Arc::clone(&key.0), Arc::from(class.as_str()))).copied().unwrap_or_default()
+            };
+            match &rb {
+                Some(reason) => {
+                    row.extend(std::iter::repeat_n(Value::Missing(Arc::from(reason.as_str())), rate_classes.len() * 2));
+                }
+                None => {
+                    row.extend(rate_classes.iter().map(|class| Value::Int(n(class))));
+                    row.extend(rate_classes.iter().map(|class| metrics::per_thousand(n(class), &counts)));
+                }
             }
             table.rows.push(row);
         }
@@ -359,6 +422,18 @@ impl Asked<'_> {
         }
         Ok(table)
     }
+}
+
+/// For each value of a field, the reply class that most of its rows have, and how many.
+fn commonest(classes: &ClassCounts) -> HashMap<Arc<str>, (Arc<str>, i64)> {
+    let mut most: HashMap<Arc<str>, (Arc<str>, i64)> = HashMap::new();
+    for ((group, class), n) in classes {
+        let best = most.entry(Arc::clone(group)).or_insert_with(|| (Arc::clone(class), *n));
+        if (*n, &best.0) > (best.1, class) {
+            *best = (Arc::clone(class), *n);
+        }
+    }
+    most
 }
 
 fn time(time: Option<Micros>) -> Value {

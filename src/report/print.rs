@@ -6,8 +6,9 @@ use std::io::{self, Write};
 use serde_json::{Map, Value as Json, json};
 use unicode_width::UnicodeWidthStr as _;
 
+use super::compare::{BEFORE, CHANGE, is_added};
 use crate::query::table::{Table, Unit, Value};
-use crate::query::time::iso;
+use crate::query::time::{Micros, iso};
 use crate::text::{defuse_formula, display};
 
 /// How a table is printed.
@@ -151,13 +152,14 @@ fn people(cell: &Value, unit: Unit) -> String {
     match (cell, unit) {
         (Value::Missing(_), _) => "n/a".to_owned(),
         (Value::Float(share), Unit::Fraction) => format!("{:.2} %", share * 100.0),
+        (Value::Float(number), _) if *number != 0.0 && number.abs() < 1.0 => format!("{number:.4}"),
         (Value::Float(number), _) => format!("{number:.1}"),
         (cell, _) => display(&text_cell(cell)).into_owned(),
     }
 }
 
-/// The object of `report totals` (SPEC §7), from its one row.
-pub fn totals_object(table: &Table) -> Json {
+/// The object of `report totals` (SPEC §7), from its one row; what it is compared with stands flat at the end.
+pub fn totals_object(table: &Table, compared_with: Option<(Micros, Micros)>) -> Json {
     let cell = |name: &str| json_cell(table.cell(0, name));
     let latency = |measure: &str| {
         let keys = ["n", "avg_ms", "p50_ms", "p90_ms", "p95_ms", "p99_ms", "max_ms"];
@@ -166,7 +168,8 @@ pub fn totals_object(table: &Table) -> Json {
     let mut totals = Map::new();
     totals.insert("scope".to_owned(), json!({ "from": cell("from"), "to": cell("to") }));
     let nested = ["bounced_total", "bounced_hard", "bounced_soft", "bounced_block"];
-    for head in table.heads.iter().filter(|head| !["from", "to"].contains(&&*head.name)) {
+    let heads = || table.heads.iter().filter(|head| !is_added(&head.name));
+    for head in heads().filter(|head| !["from", "to"].contains(&&*head.name)) {
         if &*head.name == "bounced_total" {
             let bounced = ["total", "hard", "soft", "block"];
             let bounced = bounced.iter().map(|key| ((*key).to_owned(), cell(&format!("bounced_{key}"))));
@@ -180,23 +183,39 @@ pub fn totals_object(table: &Table) -> Json {
     totals.insert("latency".to_owned(), json!({ "delivery": latency("delivery"), "attempt": latency("attempt") }));
     let mut unavailable = Map::new();
     for (head, cell) in table.heads.iter().zip(table.rows.first().into_iter().flatten()) {
-        if let Value::Missing(reason) = cell {
+        if let Value::Missing(reason) = cell
+            && !is_added(&head.name)
+        {
             unavailable.insert(head.name.to_string(), json!(&**reason));
         }
     }
     totals.insert("unavailable".to_owned(), Json::Object(unavailable));
+    if let Some((from, until)) = compared_with {
+        totals.insert("compared_with".to_owned(), json!({ "from": iso(from), "to": iso(until) }));
+        for head in table.heads.iter().filter(|head| is_added(&head.name)) {
+            totals.insert(head.name.to_string(), cell(&head.name));
+        }
+    }
     Json::Object(totals)
 }
 
-/// The one row of `report totals` as name and value, for people.
+/// The one row of `report totals` as name and value, for people; with what it was, if that was asked.
 pub fn upright(table: &Table) -> Table {
-    let mut out = Table::with_heads([("metric", Unit::Text), ("value", Unit::Text)]);
-    for (head, cell) in table.heads.iter().zip(table.rows.first().into_iter().flatten()) {
+    let compared = table.heads.iter().any(|head| is_added(&head.name));
+    let names = ["metric", "value", "before", "change"].map(|name| (name, Unit::Text));
+    let mut out = Table::with_heads(names.into_iter().take(if compared { 4 } else { 2 }));
+    let heads = table.heads.iter().filter(|head| !is_added(&head.name));
+    for (head, cell) in heads.zip(table.rows.first().into_iter().flatten()) {
         let value = match cell {
             Value::Missing(reason) => format!("n/a: {reason}"),
             cell => people(cell, head.unit),
         };
-        out.rows.push(vec![Value::text(&*head.name), Value::text(value)]);
+        let mut row = vec![Value::text(&*head.name), Value::text(value)];
+        if compared {
+            let of = |end: &str| people(table.cell(0, &format!("{}{end}", head.name)), head.unit);
+            row.extend([Value::text(of(BEFORE)), Value::text(of(CHANGE))]);
+        }
+        out.rows.push(row);
     }
     out
 }

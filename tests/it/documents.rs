@@ -44,18 +44,51 @@ fn the_example_configuration_holds_every_key_with_its_default() {
 fn the_reports_are_documented() {
     let mut text = String::from(
         "# Reports\n\n\
-         `pmtop report NAME [--by FIELD] [--bucket minute|quarter|hour|day] [filters]`, as `--format table|csv|json|md`.\n\
+         `pmtop report NAME [--by FIELD] [--bucket minute|quarter|hour|day] [--compare WITH] [filters]`, as `--format table|csv|json|md`.\n\
          JSON is one array of flat objects (`totals`: one object, latency and bounces nested). What was never logged in the\n\
          scope is null, and `totals` says why under `unavailable`. Made from the tables in `src/report` by a test.\n\n\
          | report | rows | order |\n|---|---|---|\n\
          | `totals` | one: the scope (`from`, `to`: its bounds, or those of all events) and every metric | |\n\
          | `operations` | by field, by time (`bucket`), by both, or one | `sent`, greatest first; with `--bucket` by time |\n\
-         | `latency` | by field (default `domain`); with `latency_deviation`, `top_reply_class`, `top_reply_class_n` | p95, greatest first, rows of fewer than `query.min_n` behind the others |\n\
+         | `latency` | by field (default `domain`); with `latency_deviation` (p95 over p95 of what is compared with, else of the period before), `top_reply_class`, `top_reply_class_n`, and for each rate-blocking reply class `rb_events_CLASS` and `rb_frequency_CLASS` (per 1,000, as `rb_frequency`) | p95, greatest first, rows of fewer than `query.min_n` behind the others |\n\
          | `domains` | by `domain` or `provider`; columns as `latency` | `sent`, greatest first |\n\
          | `risk` | by `user` (default), `job`, `sender`, `sender-domain`, `source-ip`, `vmta`, `domain`, `provider`; with the score and its terms | `risk_score`, greatest first |\n\
          | `jobs`, `users`, `senders` | `operations` by that field | `sent`, greatest first |\n\
-         | `replies` | replies grouped by what they say: `reply`, `n`, `reply_class`, `provider`, `first`, `last`, `example`, `reply_pattern` | `n`, greatest first |\n\n\
-         `--sort COLUMN` (or `COLUMN:asc`) and `--limit N` change order and length.\n\n## Metrics\n\n\
+         | `replies` | replies grouped by what they say: `reply`, `n`, `reply_class`, `provider`, `first`, `last`, `example`, `reply_pattern` | `n`, greatest first |\n\
+         | `heatmap` | the leading values of a field (default `domain`; 20, or `--limit`) by time (`bucket`, by default as wide as makes a readable chart), every metric | rows of the value, greatest first; then time |\n\
+         | `distribution` | by `measure` (`delivery`, `attempt`) and span of latency, `from_ms` (inclusive) to `to_ms`: `n`, `share`, `cumulative_share` | as said |\n\
+         | `percentiles` | by `measure` and `share`: of so many of the fastest (`n`) the mean `avg_ms` and the slowest `max_ms` | as said |\n\
+         | `rates` | by `measure` (`recipients`: delivered + bounced, `delivered`, `bytes` delivered) and span (`minutes`: 1, 5, 60): where the busiest begins (`bucket`; spans begin at any minute), `n` in it, `per_minute` | as said |\n\
+         | `categories` | bounces by `bounce_category`, `reply` (what differs from message to message gone; the status where there was no reply) and `bounce_class`, with `--by` a field beside: `n`, `share` of all, `n_4xx`, `n_5xx` by status, `example` | `n`, greatest first |\n\
+         | `changes` | by `field`, `value` and `metric` what changed: `now`, `before`, `change`, `n`, `n_before`, `weight` (below) | `weight`, greatest first |\n\
+         | `coverage` | by hour (`bucket`) and `event_type`: `rows`, `quarters` of the hour that hold some, `first` and `last` of these, `files` whose time reaches into the hour, `rejected_rows` of the files that begin in it. Hours without rows between the oldest event and the newest (or `--until`) have 0; a type that was never logged has one row without an hour | by time |\n\n\
+         `--sort COLUMN` (or `COLUMN:asc`) and `--limit N` change order and length.\n\n\
+         ## Compare\n\n\
+         `--compare before` (the period of equal length just before), `week` (the same time a week before) or `FROM..UNTIL` puts\n\
+         `<name>_before` and `<name>_change` behind every row, for each number but bounds and denominators of rates. A change is a\n\
+         difference, of rates too. A row of which there was nothing then, or is nothing now, counts as 0; before the first log there is no\n\
+         number. Rows that were there only before follow behind the others. Buckets of time are paired from the beginning of both ranges. `--sort sent_change`\n\
+         sorts by change. In JSON of `totals` they stand flat at the end, behind `compared_with`.\n\n\
+         ## Changes\n\n\
+         Looked at are providers, VMTAs, source IPs, jobs and users, and all mail (`field` = `all`). A rate has changed where the Wilson intervals\n\
+         do not touch, the 95th percentile of latency where its intervals do not touch and it is 1.5 times as great or small, volume where\n\
+         it is twice or half of what the growth of all mail says. Both sides need `query.min_n` rows. `weight` is the number of messages that went\n\
+         otherwise than usual × the share of the whole change that the value holds beyond its share of all mail × what a message counts\n\
+         (deferral or slow delivery 1, bounce 3, complaint 100, volume 0.2, of jobs and users 0.02). A value that merely follows all mail (less than 5 % beyond its share) is left out.\n\
+         Compared is with the period before unless `--compare` says otherwise.\n\n\
+         ## What `pmtastats` prints\n\n\
+         | pmtastats | here |\n|---|---|\n\
+         | bounce-categories, with 4.X.X and 5.X.X apart, by reason, by domain, by both | `categories`, `categories --by domain`, `operations --by bounce-category` |\n\
+         | delivery-times: fastest 50 … 100 % | `percentiles` |\n\
+         | delivery-times: histogram, cumulative | `distribution` |\n\
+         | message-counts | `totals` |\n\
+         | top-bounce | `categories --by domain` |\n\
+         | top-domains by recipients, bounces, average delivery time | `domains`, `domains --sort bounced_total`, `domains --sort latency_delivery_avg_ms` |\n\
+         | top-rates over 1 minute, 5 minutes, 1 hour, and in bytes | `rates` |\n\
+         | vmta-summary | `operations --by vmta`, `operations --by source-ip --vmta NAME` |\n\
+         | vmta-time-breakdown, daily, hourly | `operations --by vmta --bucket day`, `--bucket hour` |\n\
+         | vmta-top-bounce | `categories --by vmta` |\n\n\
+         ## Metrics\n\n\
          | column | needs | meaning |\n|---|---|---|\n",
     );
     for metric in metrics::all() {

@@ -22,6 +22,7 @@ mod journeys;
 mod large;
 mod live;
 mod mutants;
+mod reports;
 mod screens;
 mod support;
 mod upkeep;

@@ -78,7 +78,7 @@ impl Desk {
 
     /// `report totals` as JSON.
     pub fn totals(&self, filters: &[&str]) -> Json {
-        print::totals_object(&self.ask(Report::Totals, &scope(filters)))
+        print::totals_object(&self.ask(Report::Totals, &scope(filters)), None)
     }
 
     /// A report as JSON rows.

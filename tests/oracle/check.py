@@ -32,9 +32,10 @@ MEANINGS = ["bounced_hard", "bounced_soft", "bounced_block", "rb_events"]
 
 
 class Checks:
-    """Prints one line a check and counts."""
+    """Prints one line a check (quiet: only for those that fail) and counts."""
 
-    def __init__(self):
+    def __init__(self, quiet=False):
+        self.quiet = quiet
         self.passed = 0
         self.failed = 0
 
@@ -47,7 +48,8 @@ class Checks:
                 print(f"     {problem}", flush=True)
         else:
             self.passed += 1
-            print(f"ok   {name}", flush=True)
+            if not self.quiet:
+                print(f"ok   {name}", flush=True)
 
     def equal(self, name, got, want):
         self.report(name, [] if got == want else [f"got {got!r}, want {want!r}"])

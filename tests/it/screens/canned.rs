@@ -20,6 +20,7 @@ pub const EVENTS: usize = 1_234;
 pub fn answer(question: &Question) -> Answer {
     let range = question.scope.time.resolve(Some(now()));
     let mut table = match question.report {
+        Report::Percentiles | Report::Rates | Report::Categories { .. } => Table::default(),
         Report::Totals => totals(1.0),
         Report::Operations { .. } => over_time(question),
         Report::Latency { by } => grouped(by, 1.0),
