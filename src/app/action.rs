@@ -14,7 +14,7 @@ pub enum Context {
     Detail,
     /// The KPI cards have the focus.
     Cards,
-    /// A chart over time has the focus.
+    /// A chart over time or a heatmap has the focus.
     Trend,
     /// A table has the focus.
     Table,
@@ -35,7 +35,7 @@ impl Context {
             Self::Prompt => "While typing",
             Self::Detail => "One event",
             Self::Cards => "Cards",
-            Self::Trend => "Charts over time",
+            Self::Trend => "Charts and heatmaps",
             Self::Table => "Tables",
             Self::View => "On every tab",
             Self::Always => "Always",
@@ -79,7 +79,7 @@ pub struct ActionInfo {
 }
 
 actions! {
-    Drill { "drill", ["enter"], View, "drill", "Enter the rows behind the card, chart or row under the cursor; in the Explorer open the event" },
+    Drill { "drill", ["enter"], View, "drill", "Enter the rows behind the card, row or chart cell under the cursor; with a box on a chart, narrow the scope to it; in the Explorer open the event" },
     Back { "back", ["esc"], View, "", "One level back, the cursor where it was; cancels what is running; never quits" },
     Filter { "filter", ["f", "/"], View, "filter", "Type a filter, with completion of fields and values" },
     Include { "include", ["+"], Table, "+/-/= this value", "Keep only rows with the value under the cursor, beside other values of its field" },
@@ -88,16 +88,18 @@ actions! {
     SortNext { "sort-next", [">"], Table, "</>/s sort", "Sort by the next column" },
     SortPrevious { "sort-previous", ["<"], Table, "", "Sort by the column before" },
     SortFlip { "sort-flip", ["s"], Table, "", "Turn the order around; sorts by the column under the cursor where nothing is sorted" },
-    PanEarlier { "pan-earlier", ["left", "h"], Trend, "←/→ pan", "Move the time range a quarter earlier" },
-    PanLater { "pan-later", ["right", "l"], Trend, "", "Move the time range a quarter later" },
+    Mark { "mark", ["space", "V"], Trend, "box", "Begin a box on a chart or heatmap: arrows extend it, Enter narrows the scope to it, z zooms to its time, Esc gives it up" },
+    Shade { "shade", ["m"], Trend, "measure", "Colour the heatmap by its next measure" },
     CardPrevious { "card-previous", ["left", "h", "up", "k"], Cards, "←/→ card", "The card to the left" },
     CardNext { "card-next", ["right", "l", "down", "j"], Cards, "", "The card to the right" },
     ScrollDown { "scroll-down", ["pgdn", "ctrl-d", "J"], Detail, "pgdn/pgup scroll", "Scroll the event down" },
     ScrollUp { "scroll-up", ["pgup", "ctrl-u", "K"], Detail, "", "Scroll the event up" },
     CloseDetail { "close-detail", ["esc", "enter"], Detail, "close", "Close the event" },
     Time { "time", ["t"], View, "time", "Pick a time range" },
-    ZoomIn { "zoom-in", ["z"], View, "z/Z zoom", "Half the time range" },
+    ZoomIn { "zoom-in", ["z"], View, "z/Z zoom", "Half the time range; with a box on a chart, the time of the box" },
     ZoomOut { "zoom-out", ["Z"], View, "", "Twice the time range" },
+    PanEarlier { "pan-earlier", ["{"], View, "{/} pan", "Move the time range a quarter earlier" },
+    PanLater { "pan-later", ["}"], View, "", "Move the time range a quarter later" },
     Variant { "variant", ["v"], View, "group by", "Group the panel by its next field" },
     Export { "export", ["e"], View, "export", "Write the focused panel's whole answer to a CSV file" },
     AddFiles { "add-files", ["a"], View, "add files", "Take in files, folders or archives" },
@@ -110,8 +112,8 @@ actions! {
     PageDown { "page-down", ["pgdn", "ctrl-d"], View, "", "One page down" },
     Top { "top", ["g", "home"], View, "", "The first row" },
     Bottom { "bottom", ["G", "end"], View, "", "The last row; in an Explorer of unknown length the order turns around instead" },
-    Left { "left", ["h", "left"], View, "", "One column to the left" },
-    Right { "right", ["l", "right"], View, "", "One column to the right" },
+    Left { "left", ["h", "left"], View, "", "One column, or on a chart one time, to the left" },
+    Right { "right", ["l", "right"], View, "", "One column, or on a chart one time, to the right" },
     DropChip { "drop-chip", ["backspace"], View, "", "Take the last filter away" },
     ClearChips { "clear-chips", ["ctrl-r"], View, "", "Take every filter away; the time range stays" },
     HistoryBack { "history-back", ["[", "alt-left"], View, "", "The scope before this one" },

@@ -1,14 +1,14 @@
 //! An open tab: which panel has the focus, where each cursor is, how each table is sorted and grouped,
 //! and the slots that hold its answers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use crate::app::explorer::EVENT_COLUMNS;
 use crate::app::files::FILE_COLUMNS;
 use crate::app::slot::Slot;
-use crate::dashboard::{DASHBOARDS, Dashboard, Panel, Show};
+use crate::dashboard::{Col, DASHBOARDS, Dashboard, Kind, Panel, Show};
 use crate::query::field::Field;
-use crate::query::question::{Compare, Page, Question, Report, Sort};
+use crate::query::question::{Answer, Compare, Page, Question, Report, Sort};
 use crate::query::scope::Scope;
 use crate::query::table::{Table, Value};
 use crate::query::time::{Micros, TimeRange, parse_range, short};
@@ -27,6 +27,12 @@ pub struct PanelState {
     pub sort: Option<Sort>,
     /// Which of the panel's grouping fields.
     pub variant: usize,
+    /// The time under the cursor of a chart or map; `None`: the newest.
+    pub time: Option<Micros>,
+    /// The corner of a box that is being drawn on a chart or map: its row and time.
+    pub mark: Option<(usize, Micros)>,
+    /// Which of a map's measures it is coloured by.
+    pub shade: usize,
 }
 
 /// An open tab.
@@ -72,13 +78,15 @@ pub fn panel(tab: usize, panel: usize) -> Option<&'static Panel> {
 /// The first panel and ask of a tab with the same question, so that it is asked once.
 pub fn shared(dashboard: &Dashboard, panel: usize, ask: usize) -> (usize, usize) {
     let own = dashboard.panels().nth(panel).filter(|panel| panel.variants.is_empty());
+    let own = own.filter(|panel| panel.follows.is_none());
     let Some(wanted) = own.and_then(|panel| panel.asks.get(ask)) else { return (panel, ask) };
     for (p, candidate) in dashboard.panels().enumerate() {
         if !candidate.variants.is_empty() {
             continue;
         }
         for (a, other) in candidate.asks.iter().enumerate() {
-            if other.report == wanted.report && other.compare == wanted.compare {
+            let same = other.report == wanted.report && other.compare == wanted.compare;
+            if same && candidate.order == own.and_then(|panel| panel.order) && candidate.follows.is_none() {
                 return (p, a);
             }
         }
@@ -93,12 +101,25 @@ pub fn group(panel: &Panel, state: &PanelState) -> Option<Field> {
 
 /// The question of an ask over a scope, as the panel is sorted and grouped now.
 pub fn question(panel: &Panel, ask: usize, state: &PanelState, scope: &Scope, compare: Compare) -> Option<Question> {
-    let ask = panel.asks.get(ask)?;
+    let (first, ask) = (ask == 0, panel.asks.get(ask)?);
     let mut question = ask.question(scope, panel.variants.get(state.variant).copied(), compare);
     match panel.show {
-        Show::Table(_) => {
-            question.page = Page { offset: 0, limit: Some(TABLE_ROWS), sort: state.sort.clone() };
+        Show::Table(_) if first => {
+            let order = |column: &str| Sort { column: column.to_owned(), descending: true };
+            let sort = match &state.sort {
+                // Reports know no order by change: the rows that lead in the report's own are put in order
+                // when they are there.
+                Some(sort) if changed(&sort.column).is_some() => Some(order(panel.order.unwrap_or("sent"))),
+                Some(sort) => Some(sort.clone()),
+                None => panel.order.map(order),
+            };
+            question.page = Page { offset: 0, limit: Some(TABLE_ROWS), sort };
         }
+        // One for each line of a tall screen; a table of thousands has courses for the leading ones.
+        Show::Table(_) => match question.report {
+            Report::Heatmap { by, .. } if by.in_rollup() => question.page.limit = Some(COURSES),
+            _ => return None,
+        },
         // The file table is about files, not events: a file without a readable row has no time range
         // and must be seen all the same.
         Show::Files => question.scope.time = TimeRange::All,
@@ -108,6 +129,52 @@ pub fn question(panel: &Panel, ask: usize, state: &PanelState, scope: &Scope, co
     Some(question)
 }
 
+/// Rows of a table that have a sparkline.
+const COURSES: usize = 60;
+
+/// The column whose change a column of a panel shows.
+pub fn changed(name: &str) -> Option<&str> {
+    name.strip_suffix("_change")
+}
+
+/// Whether a column of a table can be shown: changes only where something is compared with.
+pub fn is_shown(column: &Col, compare: Compare) -> bool {
+    column.kind != Kind::Change || compare != Compare::Off
+}
+
+/// The change of a row's number against the row of that name before; what was not there counts as zero.
+pub fn change_of(answer: &Answer, row: usize, before: Option<usize>, column: &str) -> Option<f64> {
+    let now = answer.table.cell(row, column).number()?;
+    let table = answer.before.as_ref()?;
+    Some(now - before.map_or(Some(0.0), |row| table.cell(row, column).number())?)
+}
+
+/// Rows of what is compared with, by the text in their key column.
+pub fn before_rows(answer: &Answer, key: &str) -> HashMap<String, usize> {
+    let Some(before) = &answer.before else { return HashMap::new() };
+    (0..before.rows.len()).map(|row| (filter_text(before.cell(row, key)), row)).collect()
+}
+
+/// An answer with its rows in the order of a change.
+pub fn by_change(answer: &Answer, key: &str, sort: &Sort) -> Option<Answer> {
+    let column = changed(&sort.column)?;
+    let before = before_rows(answer, key);
+    let mut rows: Vec<(Option<f64>, Vec<Value>)> = (0..answer.table.rows.len())
+        .map(|row| {
+            let old = before.get(&filter_text(answer.table.cell(row, key))).copied();
+            (change_of(answer, row, old, column), answer.table.rows[row].clone())
+        })
+        .collect();
+    rows.sort_by(|(a, _), (b, _)| match (a, b) {
+        (Some(a), Some(b)) if sort.descending => b.total_cmp(a),
+        (Some(a), Some(b)) => a.total_cmp(b),
+        (a, b) => b.is_some().cmp(&a.is_some()),
+    });
+    let mut sorted = answer.clone();
+    sorted.table.rows = rows.into_iter().map(|(_, row)| row).collect();
+    Some(sorted)
+}
+
 /// The answer's column behind each column of a panel.
 pub fn column_names(panel: &Panel, state: &PanelState) -> Vec<String> {
     match panel.show {
@@ -115,6 +182,7 @@ pub fn column_names(panel: &Panel, state: &PanelState) -> Vec<String> {
             .iter()
             .map(|column| match (column.column, group(panel, state)) {
                 ("*", Some(field)) => field.report_name(),
+                (name, _) if column.kind == Kind::Change => format!("{name}_change"),
                 (name, _) => name.to_owned(),
             })
             .collect(),
@@ -187,18 +255,19 @@ mod tests {
         assert_eq!(shared(health, 0, 1), (0, 1));
         assert_eq!(shared(health, 1, 0), (0, 1), "the trend asks what the sparklines ask");
         assert_eq!(shared(health, 2, 0), (2, 0));
+        assert_eq!(shared(dashboard(3), 3, 0), (3, 0), "the same report in another order is another question");
     }
 
     #[test]
     fn the_star_column_is_named_after_the_grouping_field() {
-        let latency = panel(1, 1).unwrap();
+        let latency = panel(1, 3).unwrap();
         let state = PanelState { variant: 3, ..PanelState::default() };
         assert_eq!(column_names(latency, &state)[0], "source_ip");
     }
 
     #[test]
     fn a_reply_row_filters_by_its_pattern() {
-        let replies = panel(0, 3).unwrap();
+        let replies = panel(0, 4).unwrap();
         let mut table = Table::with_heads([
             ("reply", crate::query::table::Unit::Text),
             ("reply_pattern", crate::query::table::Unit::Text),

@@ -95,7 +95,7 @@ mod tests {
     fn an_inner_place_is_asked_first() {
         let keymap = Keymap::new(&BTreeMap::new()).unwrap();
         let left = KeyPress::parse("left").unwrap();
-        assert_eq!(keymap.action(&[Context::Trend, Context::View], left), Some(Action::PanEarlier));
+        assert_eq!(keymap.action(&[Context::Cards, Context::View], left), Some(Action::CardPrevious));
         assert_eq!(keymap.action(&[Context::Table, Context::View], left), Some(Action::Left));
     }
 

@@ -4,6 +4,7 @@
 mod act;
 pub mod action;
 pub mod board;
+pub mod distribution;
 pub mod effect;
 pub mod explorer;
 pub mod files;
@@ -11,6 +12,7 @@ pub mod filter_bar;
 pub mod fuzzy;
 pub mod input;
 pub mod keymap;
+pub mod map;
 pub mod notice;
 pub mod overlay;
 pub mod palette;
@@ -26,12 +28,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::app::action::Context;
-use crate::app::board::{Board, dashboard, panel, question, row_value, shared};
+use crate::app::board::{Board, by_change, column_names, dashboard, panel, question, row_value, shared};
 use crate::app::effect::{Effect, Urgency};
 use crate::app::explorer::Explorer;
 use crate::app::files::{Incoming, belongs};
 use crate::app::input::Input;
 use crate::app::keymap::Keymap;
+use crate::app::map::Map;
 use crate::app::notice::{Level, Notice};
 use crate::app::overlay::Overlay;
 use crate::app::saved::SavedView;
@@ -42,6 +45,8 @@ use crate::config::Profile;
 use crate::config::theme::{Ability, Theme};
 use crate::dashboard::{DASHBOARDS, Dashboard, Panel, Show};
 use crate::ingest::progress::{Progress, Status};
+use crate::query::field::Field;
+use crate::query::filter::Filter;
 use crate::query::question::{Answer, Compare, Failure, Question, Report};
 use crate::query::scope::Scope;
 use crate::query::table::{Table, Value};
@@ -75,6 +80,8 @@ pub struct View {
     pub top: usize,
     /// The first column shown.
     pub left: usize,
+    /// Cells of a map in one column of the terminal; 0 as 1.
+    pub step: usize,
 }
 
 /// The layout of the last frame. `ui::draw` returns it, the loop stores it.
@@ -235,7 +242,9 @@ impl State {
         match self.focused().map(|panel| &panel.show) {
             Some(Show::Cards(_)) => contexts.push(Context::Cards),
             Some(Show::Trend { .. }) => contexts.push(Context::Trend),
-            Some(Show::Table(_) | Show::Events | Show::Files) => contexts.push(Context::Table),
+            Some(Show::Heatmap(_) | Show::Coverage) => contexts.extend([Context::Trend, Context::Table]),
+            Some(Show::Table(_) | Show::Events | Show::Files | Show::Changes) => contexts.push(Context::Table),
+            Some(Show::Distribution) => {}
             None => {}
         }
         contexts.extend([Context::View, Context::Always]);
@@ -289,12 +298,56 @@ impl State {
                 }
                 done.push(at);
                 let state = self.board().panels.get(index).cloned().unwrap_or_default();
-                let Some(question) = question(panel, ask, &state, &self.scope, self.compare) else { continue };
+                let Some(scope) = self.panel_scope(index) else { continue };
+                let Some(question) = question(panel, ask, &state, &scope, self.compare) else { continue };
                 let id = SlotId::Panel { tab, panel: at.0, ask: at.1 };
                 effects.extend(self.ask(id, question, self.generation, urgency));
             }
         }
         effects
+    }
+
+    /// What a panel of the open tab is about: the scope, narrowed to the row that it follows. `None` while
+    /// that is not known.
+    pub fn panel_scope(&self, index: usize) -> Option<Scope> {
+        let Some(followed) = panel(self.tab, index).and_then(|panel| panel.follows) else {
+            return Some(self.scope.clone());
+        };
+        match self.followed_value(followed) {
+            Some((field, value)) => {
+                let mut scope = self.scope.clone();
+                scope.only(Filter::include(field, value));
+                Some(scope)
+            }
+            // While nothing can be followed the whole scope is better than nothing.
+            None => (!self.board().slot(dashboard(self.tab), followed, 0).is_none_or(Slot::is_asking))
+                .then(|| self.scope.clone()),
+        }
+    }
+
+    /// The value under the cursor of a panel that another one follows.
+    pub fn followed_value(&self, index: usize) -> Option<(Field, String)> {
+        let (panel, state) = (panel(self.tab, index)?, self.board().panels.get(index)?);
+        let answer = self.answer(index)?;
+        let row = state.cursor.min(answer.table.rows.len().saturating_sub(1));
+        row_value(panel, state, &answer.table, row)
+    }
+
+    /// The map of a panel of the open tab.
+    pub fn map(&self, index: usize) -> Option<Map> {
+        let slot = self.board().slot(dashboard(self.tab), index, 0)?;
+        Map::of(slot.shown_answer()?, slot.shown_question()?)
+    }
+
+    /// Puts a table that is ordered by a change in order.
+    fn order_by_change(&mut self, tab: usize, index: usize) {
+        let (Some(panel), Some(board)) = (panel(tab, index), self.boards.get_mut(tab)) else { return };
+        let Some(state) = board.panels.get(index) else { return };
+        let (Some(sort), Some(key)) = (&state.sort, column_names(panel, state).into_iter().next()) else { return };
+        let Some(slot) = board.slots.get_mut(&(index, 0)) else { return };
+        if let Some(sorted) = slot.shown_answer().and_then(|answer| by_change(answer, &key, sort)) {
+            slot.rearrange(Arc::new(sorted));
+        }
     }
 
     /// Asks the Explorer's pages around its cursor. While the user reads somewhere below the first
@@ -401,6 +454,10 @@ impl State {
         if arrival == Arrival::Dropped {
             return Vec::new();
         }
+        if let SlotId::Panel { tab, panel, ask: 0 } = ticket.slot {
+            self.order_by_change(tab, panel);
+        }
+        let Some(slot) = self.slot_mut(ticket.slot) else { return Vec::new() };
         if before == order(slot) {
             self.follow(ticket.slot, &marks);
         }
@@ -417,6 +474,9 @@ impl State {
                 if self.shows_events() { self.ask_visible(Urgency::Now) } else { Vec::new() }
             }
             SlotId::Panel { tab, .. } if tab == self.tab && arrival == Arrival::Again && !self.paused => {
+                self.ask_visible(Urgency::Now)
+            }
+            SlotId::Panel { tab, panel, ask: 0 } if tab == self.tab && is_followed(tab, panel) => {
                 self.ask_visible(Urgency::Now)
             }
             SlotId::Panel { .. } => Vec::new(),
@@ -502,6 +562,9 @@ impl State {
             Some(Show::Table(_)) => self.answer(index).map_or(0, |answer| answer.table.rows.len()),
             Some(Show::Events) => self.explorer.last_row() + 1,
             Some(Show::Files) => self.file_rows().len(),
+            Some(Show::Changes) => self.answer(index).map_or(0, |answer| answer.table.rows.len()),
+            Some(Show::Distribution) => self.answer(index).map_or(0, |answer| distribution::spans(answer).len()),
+            Some(Show::Heatmap(_) | Show::Coverage) => self.map(index).map_or(0, |map| map.values.len()),
             Some(Show::Trend { .. }) | None => 0,
         }
     }
@@ -545,6 +608,11 @@ impl State {
     pub fn has_error(&self) -> bool {
         self.notice.as_ref().is_some_and(|notice| notice.level == Level::Error)
     }
+}
+
+/// Whether another panel of a tab asks about the row under a panel's cursor.
+fn is_followed(tab: usize, index: usize) -> bool {
+    dashboard(tab).panels().any(|panel| panel.follows == Some(index))
 }
 
 /// Everything that changes what is on the screen passes through here.

@@ -117,6 +117,13 @@ impl Slot {
         if asked.newer.is_some_and(|newer| newer > known) { Arrival::Again } else { Arrival::Shown }
     }
 
+    /// Puts the same answer in another order in its place.
+    pub fn rearrange(&mut self, answer: Arc<Answer>) {
+        if let Shown::Answer(shown, _) = &mut self.shown {
+            *shown = answer;
+        }
+    }
+
     /// Stops waiting; true if something was in flight.
     pub fn forget(&mut self) -> bool {
         self.generation = None;

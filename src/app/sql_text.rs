@@ -94,6 +94,16 @@ pub fn of(
             ),
             "by powers of two milliseconds",
         ),
+        Report::Categories { .. } => (
+            format!(
+                "select bounce_category, bounce_class, count(*) as n from events{} group by 1, 2 order by n desc",
+                and(&condition, "kind = 'bounced'")
+            ),
+            "the panel joins what replies say, too",
+        ),
+        Report::Percentiles | Report::Rates => {
+            return Err("percentiles and top rates come from sketches and buckets, they have no statement of their own".to_owned());
+        }
         Report::Changes => {
             return Err("what changed most is drawn from many questions, it has no statement of its own".to_owned());
         }

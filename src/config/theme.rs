@@ -174,6 +174,11 @@ impl Theme {
         }
     }
 
+    /// What a line of a chart is when it stands for something else than now.
+    pub fn ghost(&self) -> Style {
+        Style::default().add_modifier(Modifier::DIM)
+    }
+
     /// The style of a chart's line.
     pub fn line(&self, index: usize) -> Style {
         match self.series.len() {

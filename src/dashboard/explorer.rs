@@ -10,5 +10,4 @@ pub(super) const EXPLORER: Dashboard = Dashboard {
     rows: &[Row { height: Height::Fill(1), panels: &[EVENTS] }],
 };
 
-const EVENTS: Panel =
-    Panel { title: "Events", asks: &[Ask::of(Report::Events)], show: Show::Events, drill: None, variants: &[] };
+const EVENTS: Panel = Panel { title: "Events", asks: &[Ask::of(Report::Events)], show: Show::Events, ..Panel::PLAIN };

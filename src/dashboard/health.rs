@@ -1,6 +1,6 @@
 //! Health: is mail flowing, and if not, what stops it?
 
-use super::{Ask, Card, Dashboard, Good, Height, Line, Panel, Row, Show, col};
+use super::{Ask, Card, Dashboard, Good, Height, Line, Panel, Row, Show, change, col};
 use crate::query::field::Field;
 use crate::query::question::Report;
 use crate::query::table::Unit;
@@ -8,11 +8,11 @@ use crate::query::table::Unit;
 pub(super) const HEALTH: Dashboard = Dashboard {
     key: '1',
     title: "Health",
-    about: "Is mail flowing, and if not, what stops it? Each card compares with the period before.",
+    about: "Is mail flowing, and if not, what stops it? Each card compares with what `c` chooses.",
     rows: &[
         Row { height: Height::Lines(5), panels: &[CARDS] },
-        Row { height: Height::Fill(3), panels: &[OUTCOMES, PROVIDERS] },
-        Row { height: Height::Fill(2), panels: &[REPLIES] },
+        Row { height: Height::Fill(3), panels: &[OUTCOMES, CHANGES] },
+        Row { height: Height::Fill(3), panels: &[PROVIDERS, REPLIES] },
     ],
 };
 
@@ -68,8 +68,7 @@ const CARDS: Panel = Panel {
             detail: &[("p50", "latency_p50_ms", Unit::Millis)],
         },
     ]),
-    drill: None,
-    variants: &[],
+    ..Panel::PLAIN
 };
 
 const OUTCOMES: Panel = Panel {
@@ -77,29 +76,34 @@ const OUTCOMES: Panel = Panel {
     asks: &[Ask::over_time()],
     show: Show::Trend {
         lines: &[
-            Line { label: "delivered", column: "delivered" },
-            Line { label: "deferrals", column: "deferrals" },
-            Line { label: "bounced", column: "bounced_total" },
+            Line { label: "delivered", column: "delivered", ghost: true },
+            Line { label: "deferrals", column: "deferrals", ghost: true },
+            Line { label: "bounced", column: "bounced_total", ghost: false },
         ],
         unit: Unit::Count,
     },
-    drill: None,
-    variants: &[],
+    ..Panel::PLAIN
 };
+
+const CHANGES: Panel =
+    Panel { title: "What changed most", asks: &[Ask::compared(Report::Changes)], show: Show::Changes, ..Panel::PLAIN };
 
 const PROVIDERS: Panel = Panel {
     title: "Providers",
-    asks: &[Ask::of(Report::Domains { by: Field::Provider })],
+    asks: &[Ask::compared(Report::Domains { by: Field::Provider })],
     show: Show::Table(&[
         col("*", "provider", Unit::Text, Good::Neutral, 0),
         col("sent", "volume", Unit::Count, Good::Neutral, 2),
+        change("sent", Unit::Count, Good::Neutral, 4),
         col("deferral_rate", "deferral", Unit::Fraction, Good::Down, 0),
+        change("deferral_rate", Unit::Fraction, Good::Down, 3),
         col("bounce_rate", "bounce", Unit::Fraction, Good::Down, 1),
         col("rb_events", "RB", Unit::Count, Good::Down, 3),
         col("latency_p95_ms", "p95", Unit::Millis, Good::Down, 1),
     ]),
     drill: Some(Field::Provider),
     variants: &[Field::Provider, Field::Domain, Field::Vmta, Field::Pool, Field::SourceIp],
+    ..Panel::PLAIN
 };
 
 const REPLIES: Panel = Panel {
@@ -112,5 +116,5 @@ const REPLIES: Panel = Panel {
         col("reply", "reply", Unit::Text, Good::Neutral, 0),
     ]),
     drill: Some(Field::Reply),
-    variants: &[],
+    ..Panel::PLAIN
 };

@@ -12,6 +12,7 @@ use crate::query::field::Field;
 use crate::query::question::{Bucket, Compare, Question, Report};
 use crate::query::scope::Scope;
 use crate::query::table::Unit;
+use crate::query::time::{DAY, HOUR, TimeRange, Width};
 
 /// Every tab, in the order of its digit key.
 pub const DASHBOARDS: &[&Dashboard] =
@@ -68,6 +69,16 @@ pub struct Panel {
     pub drill: Option<Field>,
     /// The names of the variants that `v` cycles through, when the panel groups by a field.
     pub variants: &'static [Field],
+    /// The column whose greatest values come first; `None`: the report's own order.
+    pub order: Option<&'static str>,
+    /// The panel of this tab whose row under the cursor narrows what is asked.
+    pub follows: Option<usize>,
+}
+
+impl Panel {
+    /// A panel that groups by nothing and leads nowhere: what the constants of the tabs begin with.
+    const PLAIN: Self =
+        Self { title: "", asks: &[], show: Show::Events, drill: None, variants: &[], order: None, follows: None };
 }
 
 /// A question without its scope.
@@ -90,9 +101,14 @@ impl Ask {
         Self { report, compare: true }
     }
 
-    /// Every number by time, in buckets that make a readable chart.
+    /// Every number by time, in buckets that make a readable chart, beside what is compared with.
     pub const fn over_time() -> Self {
-        Self::of(Report::Operations { by: None, bucket: Some(Bucket::Auto) })
+        Self::compared(Report::Operations { by: None, bucket: Some(Bucket::Auto) })
+    }
+
+    /// The course of every row of a table: what its sparklines are drawn from.
+    pub const fn courses(by: Field) -> Self {
+        Self::of(Report::Heatmap { by, bucket: Bucket::Auto })
     }
 
     /// The question over a scope, grouped by another field if one is chosen.
@@ -105,9 +121,40 @@ impl Ask {
             (Report::Heatmap { bucket, .. }, Some(by)) => Report::Heatmap { by, bucket },
             (report, _) => report,
         };
-        let compare = if self.compare { compare } else { Compare::Off };
+        let report = match report {
+            Report::Heatmap { by, bucket: Bucket::Auto } => Report::Heatmap { by, bucket: map_bucket(scope.time) },
+            report => report,
+        };
+        // A field outside the rollups may have a value per message: what was before is not worth reading
+        // them all once more.
+        let compare = if self.compare && groups(report).is_none_or(Field::in_rollup) { compare } else { Compare::Off };
         Question { compare, ..Question::new(report, scope.clone()) }
     }
+}
+
+/// The field that a report groups by.
+fn groups(report: Report) -> Option<Field> {
+    match report {
+        Report::Operations { by, .. } => by,
+        Report::Latency { by } | Report::Domains { by } | Report::Risk { by } | Report::Heatmap { by, .. } => Some(by),
+        _ => None,
+    }
+}
+
+/// Time cells of a map: few enough to be told apart, and none under an hour where hours will do, since
+/// latencies are held by the hour.
+fn map_bucket(time: TimeRange) -> Bucket {
+    let span = match time {
+        TimeRange::Last(span) => span,
+        TimeRange::Between(Some(from), Some(until)) => until - from,
+        _ => return Bucket::Auto,
+    };
+    Bucket::Fixed(match span {
+        span if span <= HOUR => Width::Minute,
+        span if span <= 6 * HOUR => Width::Quarter,
+        span if span <= 8 * DAY => Width::Hour,
+        _ => Width::Day,
+    })
 }
 
 /// How answers are drawn.
@@ -128,6 +175,29 @@ pub enum Show {
     Events,
     /// The file table with progress bars.
     Files,
+    /// Values of a field by time, coloured by one of some measures.
+    Heatmap(&'static [Shade]),
+    /// Messages by spans of latency, both measures.
+    Distribution,
+    /// What changed most.
+    Changes,
+    /// Rows by hour and type of file.
+    Coverage,
+}
+
+/// A number that a heatmap is coloured by.
+#[derive(Debug)]
+pub struct Shade {
+    /// Its name.
+    pub title: &'static str,
+    /// The column with it.
+    pub column: &'static str,
+    /// The column with how many it stands on.
+    pub of: &'static str,
+    /// Its unit.
+    pub unit: Unit,
+    /// From where on the second, third and fourth shade begin; `None`: by the map's median.
+    pub limits: Option<[f64; 3]>,
 }
 
 /// Which way of a number is bad.
@@ -163,6 +233,8 @@ pub struct Line {
     pub label: &'static str,
     /// The column with its numbers.
     pub column: &'static str,
+    /// Whether its course in what is compared with is drawn below it.
+    pub ghost: bool,
 }
 
 /// One column of a table panel.
@@ -178,9 +250,34 @@ pub struct Col {
     pub good: Good,
     /// Columns with a greater number are dropped first when the screen is narrow.
     pub priority: u8,
+    /// What of the column is shown.
+    pub kind: Kind,
+}
+
+/// What a table shows of a column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Its value.
+    Value,
+    /// How it changed against what is compared with; not there where nothing is.
+    Change,
+    /// Its course over the time range.
+    Course,
+    /// The columns that it is the sum of.
+    Sum(&'static [&'static str]),
 }
 
 /// A table column, for the constants of the tabs.
 const fn col(column: &'static str, title: &'static str, unit: Unit, good: Good, priority: u8) -> Col {
-    Col { column, title, unit, good, priority }
+    Col { column, title, unit, good, priority, kind: Kind::Value }
+}
+
+/// The change of a column that is less good the greater it is.
+const fn change(column: &'static str, unit: Unit, good: Good, priority: u8) -> Col {
+    Col { column, title: "Δ", unit, good, priority, kind: Kind::Change }
+}
+
+/// The course of a column.
+const fn course(column: &'static str, title: &'static str, unit: Unit, priority: u8) -> Col {
+    Col { column, title, unit, good: Good::Neutral, priority, kind: Kind::Course }
 }

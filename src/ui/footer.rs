@@ -9,6 +9,7 @@ use crate::app::action::{Action, Context};
 use crate::app::board::dashboard;
 use crate::app::notice::Level;
 use crate::app::overlay::Overlay;
+use crate::dashboard::Show;
 use crate::ui::format::{clean_lines, width, wrap};
 use crate::ui::header::spinner;
 use crate::ui::{cells, put};
@@ -24,7 +25,8 @@ const ORDER: &[Action] = &[
     Action::Drill,
     Action::Filter,
     Action::CardPrevious,
-    Action::PanEarlier,
+    Action::Mark,
+    Action::Shade,
     Action::Include,
     Action::Time,
     Action::Export,
@@ -32,6 +34,7 @@ const ORDER: &[Action] = &[
     Action::NextPanel,
     Action::SortNext,
     Action::ZoomIn,
+    Action::PanEarlier,
     Action::AddFiles,
     Action::Compare,
     Action::CopyCell,
@@ -95,6 +98,11 @@ fn hints(state: &State) -> Vec<(String, String)> {
             action if state.is_catalog_empty() && state.overlay.is_none() => action == Action::AddFiles,
             Action::Drill => state.detail.is_none(),
             Action::Variant => panel.is_some_and(|panel| panel.variants.len() > 1),
+            Action::Mark => panel.is_some_and(|panel| matches!(panel.show, Show::Trend { .. } | Show::Heatmap(_))),
+            Action::Shade => panel.is_some_and(|panel| matches!(panel.show, Show::Heatmap(_))),
+            Action::SortNext => {
+                panel.is_some_and(|panel| matches!(panel.show, Show::Table(_) | Show::Events | Show::Files))
+            }
             Action::NextPanel => state.board().panels.len() > 1,
             Action::Accept | Action::Complete => !matches!(state.overlay, Some(Overlay::Help(_))),
             _ => true,

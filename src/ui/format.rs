@@ -6,8 +6,9 @@ use std::fmt::Write as _;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use crate::dashboard::Good;
+use crate::query::question::Compare;
 use crate::query::table::{Unit, Value};
-use crate::query::time;
+use crate::query::time::{self, TimeRange};
 use crate::text::display;
 
 /// Rates over fewer than these are dimmed: chance rules them (SPEC §4).
@@ -210,6 +211,18 @@ fn worse(now: f64, before: f64, ratio: f64, unit: Unit, good: Good) -> Worse {
         ratio if ratio >= 1.5 => Worse::Clearly,
         ratio if ratio >= 1.1 => Worse::Slightly,
         _ => Worse::No,
+    }
+}
+
+/// What is compared with, in words that follow `vs`; `None` where nothing is.
+pub fn compare_name(compare: Compare, time: TimeRange) -> Option<String> {
+    match (compare, time) {
+        (Compare::Off, _) => None,
+        (Compare::Before, TimeRange::Last(time::DAY)) => Some("day before".to_owned()),
+        (Compare::Before, TimeRange::Last(span)) => Some(format!("{} before", time::span(span))),
+        (Compare::Before, _) => Some("period before".to_owned()),
+        (Compare::Week, _) => Some("same weekday".to_owned()),
+        (Compare::Range(from, until), _) => Some(format!("{} – {}", time::short(from), time::short(until))),
     }
 }
 

@@ -13,7 +13,7 @@ use crate::config::Profile;
 use crate::event::Role;
 use crate::query::time::{DAY, Micros, floor, short};
 use crate::text::display;
-use crate::ui::format::{fit, width};
+use crate::ui::format::{compare_name, fit, width};
 use crate::ui::{cells, put};
 
 /// The frames of the spinner.
@@ -83,6 +83,9 @@ pub(super) fn draw_scope(frame: &mut Frame<'_>, area: Rect, state: &State) {
         *left = left.saturating_sub(usize::from(used));
     };
     write(&range_name(state.scope.time), theme.title, &mut left);
+    if let Some(against) = compare_name(state.compare, state.scope.time) {
+        write(&format!("  vs {against}"), theme.muted, &mut left);
+    }
     let filters = state.scope.filters();
     for (at, filter) in filters.iter().enumerate() {
         let text = display(&filter.to_string()).into_owned();

@@ -71,6 +71,9 @@ fn title_of(state: &State, panel: &Panel, index: usize) -> String {
         let is_plural = panel.variants.iter().any(|field| plural(*field) == title);
         title = if is_plural { plural(field) } else { format!("{title} by {}", words(field)) };
     }
+    if let Some((_, value)) = panel.follows.and_then(|followed| state.followed_value(followed)) {
+        title = format!("{title}: {}", display(&value));
+    }
     let trail: Vec<&str> = state.trail.tabs().iter().map(|tab| dashboard(*tab).title).collect();
     if matches!(panel.show, Show::Events) && !trail.is_empty() {
         title = format!("{} › {title}", trail.join(" › "));
@@ -138,10 +141,14 @@ fn draw_inside(
             show::cards::draw(frame, inner, state, cards, index);
             None
         }
-        Show::Trend { lines, unit } => show::trend::draw(frame, inner, state, lines, unit, index),
+        Show::Trend { lines, unit } => show::trend::draw(frame, inner, state, (lines, unit, index), geometry),
         Show::Table(columns) => show::table::draw(frame, inner, state, (panel, columns, index), geometry),
         Show::Events => show::events::draw(frame, inner, state, index, geometry),
         Show::Files => show::files::draw(frame, inner, state, index, geometry),
+        Show::Heatmap(shades) => show::heatmap::draw(frame, inner, state, (panel, shades, index), geometry),
+        Show::Distribution => show::distribution::draw(frame, inner, state, index, geometry),
+        Show::Changes => show::changes::draw(frame, inner, state, index, geometry),
+        Show::Coverage => show::coverage::draw(frame, inner, state, index, geometry),
     };
     if let Some(text) = readout.filter(|_| inner != outer) {
         draw_readout(frame, outer, state, &text);

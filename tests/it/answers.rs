@@ -253,7 +253,7 @@ fn the_screen_shows_what_the_report_prints() {
 
 #[test]
 fn every_column_that_a_panel_names_is_in_its_answer() {
-    use pmtop::dashboard::{DASHBOARDS, Show};
+    use pmtop::dashboard::{DASHBOARDS, Kind, Show};
     let (desk, _) = day(20, 500);
     for panel in DASHBOARDS.iter().flat_map(|dashboard| dashboard.panels()) {
         let answers: Vec<_> = panel
@@ -273,7 +273,26 @@ fn every_column_that_a_panel_names_is_in_its_answer() {
                 }
             }
             Show::Trend { lines, .. } => lines.iter().for_each(|line| has(0, line.column)),
-            Show::Table(columns) => columns.iter().for_each(|column| has(0, column.column)),
+            Show::Table(columns) => {
+                for column in *columns {
+                    match column.kind {
+                        Kind::Course => has(1, column.column),
+                        Kind::Sum(terms) => terms.iter().for_each(|term| has(0, term)),
+                        Kind::Value | Kind::Change => has(0, column.column),
+                    }
+                }
+            }
+            Show::Heatmap(shades) => {
+                for shade in *shades {
+                    has(0, shade.column);
+                    has(0, shade.of);
+                }
+            }
+            Show::Distribution => {
+                ["measure", "from_ms", "to_ms", "n", "share", "cumulative_share"].iter().for_each(|name| has(0, name));
+            }
+            Show::Changes => ["field", "value", "metric", "now", "before", "n"].iter().for_each(|name| has(0, name)),
+            Show::Coverage => ["bucket", "event_type", "rows"].iter().for_each(|name| has(0, name)),
             Show::Events | Show::Files => {}
         }
     }

@@ -13,6 +13,7 @@
 mod answers;
 mod architecture;
 mod beside;
+mod charts;
 mod documents;
 mod formats;
 mod fsck;

@@ -1,4 +1,4 @@
-//! Every tab in every condition, at 80×24 and 160×50, drawn from canned answers.
+//! Every tab in every condition, at 80×24, 120×40 and 200×60, drawn from canned answers.
 
 pub mod canned;
 
@@ -135,13 +135,57 @@ impl Screen {
         lines.collect::<Vec<_>>().join("\n")
     }
 
+    /// The screen, and below it which style each cell has, as letters that are explained at the end.
+    pub fn text_and_styles(&self) -> String {
+        let buffer = self.terminal.backend().buffer();
+        let mut known: Vec<String> = Vec::new();
+        let mut map = Vec::new();
+        for cells in buffer.content.chunks(usize::from(buffer.area.width.max(1))) {
+            let mut line = String::new();
+            for cell in cells {
+                let style = style_name(cell);
+                let blank =
+                    style.is_empty() || (cell.symbol() == " " && !style.contains("on ") && !style.contains("REVERSED"));
+                let letter = if blank {
+                    ' '
+                } else {
+                    let at = known.iter().position(|name| *name == style).unwrap_or_else(|| {
+                        known.push(style.clone());
+                        known.len() - 1
+                    });
+                    char::from(b'a' + u8::try_from(at).unwrap())
+                };
+                line.push(letter);
+            }
+            map.push(line.trim_end().to_owned());
+        }
+        let legend: Vec<String> =
+            known.iter().enumerate().map(|(at, name)| format!("{} = {name}", char::from(b'a' + at as u8))).collect();
+        format!("{}\n\nstyles:\n{}\n\n{}", self.text(), map.join("\n"), legend.join("\n"))
+    }
+
     pub fn resize(&mut self, width: u16, height: u16) {
         self.terminal.backend_mut().resize(width, height);
         self.input(Input::Resized);
     }
 }
 
-const SIZES: [(u16, u16); 2] = [(80, 24), (160, 50)];
+fn style_name(cell: &ratatui::buffer::Cell) -> String {
+    use ratatui::style::Color;
+    let mut words = Vec::new();
+    if cell.fg != Color::Reset {
+        words.push(cell.fg.to_string());
+    }
+    if cell.bg != Color::Reset {
+        words.push(format!("on {}", cell.bg));
+    }
+    if !cell.modifier.is_empty() {
+        words.push(format!("{:?}", cell.modifier));
+    }
+    words.join(" ")
+}
+
+const SIZES: [(u16, u16); 3] = [(80, 24), (120, 40), (200, 60)];
 
 #[derive(Clone, Copy)]
 enum Condition {
@@ -152,8 +196,11 @@ enum Condition {
     Answered,
 }
 
-fn screen(condition: Condition, key: char, (width, height): (u16, u16)) -> String {
-    let mut screen = Screen::new(width, height);
+const COLOURS: Ability = Ability { depth: Depth::True, unicode: true };
+const NO_COLOR: Ability = Ability { depth: Depth::None, unicode: true };
+
+fn screen(condition: Condition, key: char, (width, height): (u16, u16), ability: Ability) -> Screen {
+    let mut screen = Screen::with(width, height, ability);
     screen.commit();
     let open = key.to_string();
     match condition {
@@ -179,21 +226,47 @@ fn screen(condition: Condition, key: char, (width, height): (u16, u16)) -> Strin
             screen.input(Input::Tick(canned::now()));
         }
     }
-    screen.draw()
+    screen.draw();
+    screen
 }
 
+/// Text alone, at two sizes: how much space there is changes nothing about these conditions.
 fn all_tabs(condition: Condition, name: &str) {
     for dashboard in DASHBOARDS {
-        for size in SIZES {
+        for size in &SIZES[..2] {
             let name = format!("{}_{name}_{}x{}", dashboard.title.to_lowercase(), size.0, size.1);
-            insta::assert_snapshot!(name, screen(condition, dashboard.key, size));
+            insta::assert_snapshot!(name, screen(condition, dashboard.key, *size, COLOURS).text());
         }
     }
 }
 
 #[test]
 fn every_tab_answered() {
-    all_tabs(Condition::Answered, "answered");
+    for dashboard in DASHBOARDS {
+        for (width, height) in SIZES {
+            for (ability, kind) in [(COLOURS, "answered"), (NO_COLOR, "no_color")] {
+                let screen = screen(Condition::Answered, dashboard.key, (width, height), ability);
+                let name = format!("{}_{kind}_{width}x{height}", dashboard.title.to_lowercase());
+                insta::assert_snapshot!(name, screen.text_and_styles());
+            }
+        }
+    }
+}
+
+/// Panels that 80×24 shows one at a time.
+#[test]
+fn every_panel_fills_a_small_screen() {
+    for dashboard in DASHBOARDS {
+        let mut screen = Screen::answered(80, 24);
+        screen.keys(&dashboard.key.to_string()).answer();
+        for (index, panel) in dashboard.panels().enumerate().skip(1) {
+            screen.keys("tab").answer();
+            let text = screen.draw();
+            assert_eq!(screen.state.board().focus, index);
+            assert!(text.contains(panel.title.split(':').next().unwrap_or_default()), "{}\n{text}", panel.title);
+            insta::assert_snapshot!(format!("{}_panel{}_80x24", dashboard.title.to_lowercase(), index + 1), text);
+        }
+    }
 }
 
 #[test]
@@ -229,18 +302,14 @@ fn nothing_was_ever_taken_in() {
 
 #[test]
 fn without_colours_every_sign_stays() {
-    let mut screen = Screen::with(160, 50, Ability { depth: Depth::None, unicode: true });
-    screen.commit();
-    screen.answer();
-    screen.draw();
-    let buffer = screen.terminal.backend().buffer().clone();
-    assert!(
-        buffer
-            .content
-            .iter()
-            .all(|cell| { (cell.fg, cell.bg) == (ratatui::style::Color::Reset, ratatui::style::Color::Reset) })
-    );
-    insta::assert_snapshot!("health_no_color_160x50", screen.text());
+    for dashboard in DASHBOARDS {
+        let plain = screen(Condition::Answered, dashboard.key, (160, 50), NO_COLOR);
+        let buffer = plain.terminal.backend().buffer();
+        let reset = ratatui::style::Color::Reset;
+        assert!(buffer.content.iter().all(|cell| (cell.fg, cell.bg) == (reset, reset)));
+        let coloured = screen(Condition::Answered, dashboard.key, (160, 50), COLOURS);
+        assert_eq!(plain.text(), coloured.text(), "what colours say is said by signs, too");
+    }
 }
 
 #[test]

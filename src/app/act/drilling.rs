@@ -1,7 +1,7 @@
 //! Down to the rows behind a number, and back the way we came.
 
 use crate::app::State;
-use crate::app::board::{PanelState, filter_text};
+use crate::app::board::{PanelState, filter_text, group};
 use crate::app::effect::{Effect, Urgency};
 use crate::app::notice::Notice;
 use crate::app::trail::{Place, behind, order_behind};
@@ -25,7 +25,20 @@ impl State {
                 return self.ask_raw_row();
             }
             Show::Cards(cards) => (Vec::new(), cards.get(state.cursor).map_or("", |card| card.column)),
-            Show::Trend { .. } => (Vec::new(), ""),
+            Show::Trend { .. } | Show::Heatmap(_) | Show::Coverage => return self.drill_map(),
+            Show::Distribution => (Vec::new(), "latency"),
+            Show::Changes => match self.value_under_cursor() {
+                Some((field, value)) => {
+                    let metric = self.answer(index).map(|answer| {
+                        let row = state.cursor.min(answer.table.rows.len().saturating_sub(1));
+                        filter_text(answer.table.cell(row, "metric"))
+                    });
+                    let mut filters = vec![Filter::include(field, value)];
+                    filters.extend(behind(metric.as_deref().unwrap_or_default()));
+                    (filters, "")
+                }
+                None => return Vec::new(),
+            },
             Show::Table(columns) => match self.value_under_cursor() {
                 Some((field, value)) => {
                     let column = columns.get(state.column).map_or("", |column| column.column);
@@ -47,6 +60,37 @@ impl State {
             scope.time = TimeRange::All;
         }
         self.descend(scope, order_behind(column))
+    }
+
+    /// From a chart or map: a box narrows the scope to itself, a cell leads to its rows.
+    fn drill_map(&mut self) -> Vec<Effect> {
+        let index = self.board().focus;
+        let (Some(panel), Some(map)) = (self.focused(), self.map(index)) else { return Vec::new() };
+        let state = self.board().panels.get(index).cloned().unwrap_or_default();
+        let field = group(panel, &state);
+        let values = |rows: (usize, usize)| -> Vec<Filter> {
+            let values = map.values.get(rows.0..=rows.1).unwrap_or_default();
+            field.map(|field| values.iter().map(|value| Filter::include(field, value)).collect()).unwrap_or_default()
+        };
+        if let Some(selection) = map.selection(&state) {
+            let mut scope = narrowed(&self.scope, &values(selection.rows));
+            scope.time = map.range(selection.columns).unwrap_or(scope.time);
+            self.unmark();
+            return self.set_scope(scope);
+        }
+        let (row, column) = map.cursor(&state);
+        let shade = match panel.show {
+            Show::Heatmap(shades) => shades.get(state.shade).map_or("", |shade| shade.column),
+            _ => "",
+        };
+        let mut filters = values((row, row));
+        filters.extend(behind(shade));
+        let mut scope = narrowed(&self.scope, &filters);
+        // A chart whose cursor was never moved is about all of it.
+        if state.time.is_some() || !matches!(panel.show, Show::Trend { .. }) {
+            scope.time = map.range((column, column)).unwrap_or(scope.time);
+        }
+        self.descend(scope, order_behind(shade))
     }
 
     /// The provider in a row of replies: the same words from another provider are another row.
@@ -86,6 +130,9 @@ impl State {
         }
         if self.has_error() {
             self.notice = None;
+            return Vec::new();
+        }
+        if self.unmark() {
             return Vec::new();
         }
         if self.detail.take().is_some() {

@@ -24,7 +24,7 @@ impl State {
         let question = if matches!(panel.show, Show::Events) {
             Some(Explorer::question(&self.scope, state.sort.as_ref(), 0))
         } else {
-            question(panel, 0, &state, &self.scope, self.compare)
+            question(panel, 0, &state, &self.panel_scope(index).unwrap_or_else(|| self.scope.clone()), self.compare)
         };
         let Some(mut question) = question else { return Vec::new() };
         // The file table is put in order on the screen, its order is no column of the report.

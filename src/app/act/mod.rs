@@ -88,6 +88,8 @@ impl State {
             Action::PanLater => return self.pan(1),
             Action::ZoomIn => return self.zoom(true),
             Action::ZoomOut => return self.zoom(false),
+            Action::Mark => self.mark(),
+            Action::Shade => self.next_shade(),
             Action::Variant => return self.next_variant(),
             Action::Export => return self.export(Format::Csv),
             Action::Compare => return self.next_compare(),

@@ -1,12 +1,12 @@
 //! In which order a table stands and what it groups by.
 
 use crate::app::State;
-use crate::app::board::group;
+use crate::app::board::{group, is_shown};
 use crate::app::effect::{Effect, Urgency};
 use crate::app::notice::Notice;
-use crate::dashboard::{Panel, Show};
+use crate::dashboard::{Col, Kind, Panel, Show};
 use crate::query::field::Field;
-use crate::query::question::Sort;
+use crate::query::question::{Compare, Sort};
 use crate::query::table::Unit;
 
 impl State {
@@ -25,6 +25,7 @@ impl State {
             (None, true) => (state.column + usize::from(state.column == 0)).min(names.len() - 1),
             (None, false) => state.column.min(names.len() - 1),
         };
+        let at = shown_from(panel, at, next, self.compare, names.len());
         let Some(column) = names.get(at).cloned() else { return Vec::new() };
         let descending = !is_words(panel, at, &column);
         self.sort_by(Sort { column, descending })
@@ -57,6 +58,7 @@ impl State {
         }
         let mut effects = if events { self.rewind_explorer() } else { Vec::new() };
         effects.extend(self.ask_visible(Urgency::Now));
+        self.order_by_change(self.tab, index);
         effects
     }
 
@@ -82,12 +84,25 @@ impl State {
     }
 }
 
+/// The next column that can be sorted by: changes only where something is compared with.
+fn shown_from(panel: &Panel, mut at: usize, next: bool, compare: Compare, count: usize) -> usize {
+    let Show::Table(columns) = panel.show else { return at };
+    let is_order = |column: &Col| matches!(column.kind, Kind::Value | Kind::Change) && is_shown(column, compare);
+    for _ in 0..count {
+        if columns.get(at).is_none_or(is_order) {
+            break;
+        }
+        at = if next { (at + 1) % count } else { (at + count - 1) % count };
+    }
+    at
+}
+
 /// Whether a column of a panel holds words, which sort from A to Z.
 fn is_words(panel: &Panel, at: usize, name: &str) -> bool {
     match panel.show {
         Show::Table(columns) => columns.get(at).is_some_and(|column| column.unit == Unit::Text),
         Show::Events => !matches!(name, "event_time" | "queued_time" | "delivery_latency_ms" | "size_bytes"),
         Show::Files => at < 3,
-        Show::Cards(_) | Show::Trend { .. } => false,
+        _ => false,
     }
 }

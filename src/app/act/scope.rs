@@ -8,7 +8,7 @@ use crate::app::explorer::field_of;
 use crate::app::notice::Notice;
 use crate::app::trail::Place;
 use crate::dashboard::Show;
-use crate::query::field::Field;
+use crate::query::field::{FIELDS, Field};
 use crate::query::filter::Filter;
 use crate::query::scope::Scope;
 use crate::query::time::{DAY, MINUTE, Micros, TimeRange, floor};
@@ -89,7 +89,19 @@ impl State {
                 let file = rows.get(state.cursor.min(rows.len().saturating_sub(1)))?;
                 Some((Field::File, file.name.clone()))
             }
-            Show::Cards(_) | Show::Trend { .. } => None,
+            Show::Heatmap(_) | Show::Coverage => {
+                let map = self.map(index)?;
+                let (row, _) = map.cursor(state);
+                Some((group(panel, state)?, map.values.get(row)?.clone()))
+            }
+            Show::Changes => {
+                let table = &self.answer(index)?.table;
+                let row = state.cursor.min(table.rows.len().saturating_sub(1));
+                let name = table.cell(row, "field").as_text()?;
+                let field = FIELDS.iter().copied().find(|field| field.report_name() == name)?;
+                Some((field, filter_text(table.cell(row, "value"))))
+            }
+            Show::Cards(_) | Show::Trend { .. } | Show::Distribution => None,
         }
     }
 
@@ -136,7 +148,18 @@ impl State {
         (until > from).then_some((from, until))
     }
 
+    /// The time range of the box on the chart or map with the focus.
+    pub(in crate::app) fn boxed_time(&self) -> Option<TimeRange> {
+        let index = self.board().focus;
+        let (map, state) = (self.map(index)?, self.board().panels.get(index)?);
+        map.range(map.selection(state)?.columns)
+    }
+
     pub(in crate::app) fn zoom(&mut self, nearer: bool) -> Vec<Effect> {
+        if let Some(range) = self.boxed_time().filter(|_| nearer) {
+            self.unmark();
+            return self.set_time(range);
+        }
         let time = match self.scope.time {
             TimeRange::Last(span) if nearer => TimeRange::Last((span / 2).max(MINUTE)),
             TimeRange::Last(span) => TimeRange::Last((span * 2).min(3660 * DAY)),

@@ -18,7 +18,7 @@ use crate::dashboard::Card;
 use crate::query::question::Answer;
 use crate::query::table::{Unit, Value};
 use crate::text::display;
-use crate::ui::format::{Change, MIN_N, Worse, compact, fit, rate, spark, value, width};
+use crate::ui::format::{Change, MIN_N, Worse, compact, compare_name, fit, rate, spark, value, width};
 use crate::ui::show::cell_text;
 use crate::ui::{cells, put};
 
@@ -39,7 +39,7 @@ pub(crate) fn draw(frame: &mut Frame<'_>, area: Rect, state: &State, cards: &[Ca
         && let Some(card) = cards.get(chosen)
     {
         let line = if area.height >= 5 { area.bottom() - 1 } else { area.y + 2 };
-        let text = readout(card, answer);
+        let text = readout(state, card, answer);
         put(
             frame.buffer_mut(),
             area.x + 1,
@@ -193,7 +193,7 @@ fn detail(card: &Card, answer: &Answer, room: usize) -> String {
 }
 
 /// The chosen card in full.
-fn readout(card: &Card, answer: &Answer) -> String {
+fn readout(state: &State, card: &Card, answer: &Answer) -> String {
     let cell = answer.table.cell(0, card.column);
     let before = answer.before.as_ref().map(|before| before.cell(0, card.column));
     let now = match (cell, card.unit) {
@@ -208,7 +208,10 @@ fn readout(card: &Card, answer: &Answer) -> String {
         (cell, unit) => value(cell, unit),
     };
     match before {
-        Some(before) if before.is_there() => format!("{}: {now} · before {}", card.title, value(before, card.unit)),
+        Some(before) if before.is_there() => {
+            let against = compare_name(state.compare, state.scope.time).unwrap_or_else(|| "before".to_owned());
+            format!("{}: {now} · {against} {}", card.title, value(before, card.unit))
+        }
         _ => format!("{}: {now}", card.title),
     }
 }

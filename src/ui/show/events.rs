@@ -66,7 +66,7 @@ fn draw_rows(frame: &mut Frame<'_>, area: Rect, state: &State, index: usize, geo
     let shown: Vec<&EventColumn> = state.explorer.shown().iter().filter_map(|at| EVENT_COLUMNS.get(*at)).collect();
     let columns = columns(area, &shown, panel_state.column, view.left, &|column| narrow.width(column));
     let left_column = columns.get(1).map_or(0, |(at, ..)| *at);
-    geometry.views.insert((state.tab, index), View { rows, top, left: left_column });
+    geometry.views.insert((state.tab, index), View { rows, top, left: left_column, ..View::default() });
 
     for (_, column, x, wide) in &columns {
         let mark = match &panel_state.sort {

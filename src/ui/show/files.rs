@@ -40,7 +40,7 @@ pub(crate) fn draw(
     let rows = usize::from(table.height.saturating_sub(1));
     let view = geometry.views.get(&(state.tab, index)).copied().unwrap_or_default();
     let top = scroll(&view, cursor, rows, files.len());
-    geometry.views.insert((state.tab, index), View { rows, top, left: 0 });
+    geometry.views.insert((state.tab, index), View { rows, top, ..View::default() });
 
     let shown: Vec<&FileRow> = files.iter().skip(top).take(rows).collect();
     let kept = keep(table, &shown);

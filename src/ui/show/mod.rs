@@ -1,8 +1,13 @@
 //! One file for each way to show an answer.
 
 pub(super) mod cards;
+pub(super) mod changes;
+pub(super) mod coverage;
+pub(super) mod distribution;
 pub(super) mod events;
 pub(super) mod files;
+pub(super) mod heatmap;
+mod map;
 pub(super) mod table;
 pub(super) mod trend;
 
@@ -23,6 +28,11 @@ fn cell_text(table: &Table, row: usize, column: &str, unit: Unit) -> String {
         return "no FBL".to_owned();
     }
     value(cell, unit)
+}
+
+/// What rows without a value of the grouping column are called: `(no provider)`.
+fn nameless(column: &str) -> String {
+    format!("(no {})", column.replace('_', " "))
 }
 
 /// The first row to show, so that the cursor is in sight and the table moves as little as it can.
@@ -56,7 +66,7 @@ mod tests {
 
     #[test]
     fn a_table_moves_only_when_the_cursor_leaves_it() {
-        let view = View { rows: 10, top: 5, left: 0 };
+        let view = View { rows: 10, top: 5, left: 0, step: 0 };
         assert_eq!(scroll(&view, 7, 10, 100), 5);
         assert_eq!(scroll(&view, 3, 10, 100), 3);
         assert_eq!(scroll(&view, 15, 10, 100), 6);

@@ -2,19 +2,22 @@
 //! screen is narrow, never the name.
 
 use std::collections::HashMap;
+use std::fmt::Write as _;
 
 use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
-use crate::app::board::{PanelState, column_names, group};
+use crate::app::board::{PanelState, before_rows, column_names, dashboard, filter_text, group, is_shown};
+use crate::app::map::BUCKET;
+use crate::app::slot::Slot;
 use crate::app::{Geometry, State, View};
-use crate::dashboard::{Col, Good, Panel};
+use crate::dashboard::{Col, Good, Kind, Panel};
 use crate::query::question::Answer;
 use crate::query::table::{Unit, Value};
 use crate::text::display;
-use crate::ui::format::{Change, MIN_N, Worse, left, rate, right, thousands, value, width};
-use crate::ui::show::{cell_text, scroll};
+use crate::ui::format::{Change, MIN_N, Worse, compare_name, left, rate, right, spark, thousands, value, width};
+use crate::ui::show::{cell_text, nameless, scroll};
 use crate::ui::{cells, panel, put};
 
 /// Numbers that are judged by themselves: from here on worth a look, from there on bad.
@@ -26,6 +29,9 @@ const FEW: f64 = 20.0;
 /// No column of words is wider than this, unless there is room to spare.
 const WORDS: usize = 32;
 
+/// From this width on changes have columns of their own; below it a sign stands beside the number.
+const CHANGES_FROM: u16 = 90;
+
 struct Cell {
     text: String,
     /// A sign beside the number, in a column of its own so that digits stay below digits.
@@ -33,10 +39,59 @@ struct Cell {
     style: Option<Style>,
 }
 
-/// The period before: its rows by the name in the key column.
-struct Before<'a> {
+/// What the rows of a table are drawn with besides themselves.
+struct Beside<'a> {
+    /// The key column.
     key: &'a str,
-    rows: HashMap<String, usize>,
+    /// Rows of what is compared with, by the text in the key column.
+    before: HashMap<String, usize>,
+    /// Whether changes have columns of their own.
+    changes: bool,
+    /// The courses of the leading rows.
+    courses: Option<Courses<'a>>,
+    /// Columns of a sparkline.
+    spark: usize,
+}
+
+impl Beside<'_> {
+    fn before(&self, answer: &Answer, row: usize) -> Option<usize> {
+        self.before.get(&filter_text(answer.table.cell(row, self.key))).copied()
+    }
+}
+
+/// Values by time of the leading rows: each row's places in another answer, by its name.
+struct Courses<'a> {
+    answer: &'a Answer,
+    rows: HashMap<String, Vec<(i64, usize)>>,
+    times: Vec<i64>,
+}
+
+impl<'a> Courses<'a> {
+    fn of(answer: &'a Answer, key: &str) -> Option<Self> {
+        let (key, bucket) = (answer.table.column(key)?, answer.table.column(BUCKET)?);
+        let mut rows: HashMap<String, Vec<(i64, usize)>> = HashMap::new();
+        let mut times = Vec::new();
+        for (row, cells) in answer.table.rows.iter().enumerate() {
+            let Some(Value::Time(at) | Value::Int(at)) = cells.get(bucket) else { continue };
+            rows.entry(cells.get(key).map(filter_text).unwrap_or_default()).or_default().push((*at, row));
+            times.push(*at);
+        }
+        times.sort_unstable();
+        times.dedup();
+        Some(Self { answer, rows, times })
+    }
+
+    /// The bars of a row's column; nothing for rows behind the leading ones.
+    fn spark(&self, name: &str, column: &str, columns: usize) -> String {
+        let Some(rows) = self.rows.get(name) else { return String::new() };
+        let by_time: HashMap<i64, usize> = rows.iter().copied().collect();
+        let numbers: Vec<Option<f64>> = self
+            .times
+            .iter()
+            .map(|at| by_time.get(at).and_then(|row| self.answer.table.cell(*row, column).number()))
+            .collect();
+        spark(&numbers, columns)
+    }
 }
 
 /// The table; what is under the cursor, read out.
@@ -60,10 +115,17 @@ pub(crate) fn draw(
     let cursor = panel_state.cursor.min(table.rows.len() - 1);
     let view = geometry.views.get(&(state.tab, index)).copied().unwrap_or_default();
     let top = scroll(&view, cursor, rows, table.rows.len());
-    geometry.views.insert((state.tab, index), View { rows, top, left: 0 });
+    geometry.views.insert((state.tab, index), View { rows, top, ..View::default() });
 
     let key = names.first().map_or("", String::as_str);
-    let before = Before { key, rows: before_rows(answer, key) };
+    let courses = state.board().slot(dashboard(state.tab), index, 1).and_then(Slot::shown_answer);
+    let beside = Beside {
+        key,
+        before: before_rows(answer, key),
+        changes: columns.iter().any(|column| column.kind == Kind::Change) && area.width >= CHANGES_FROM,
+        courses: courses.and_then(|answer| Courses::of(answer, key)),
+        spark: usize::from(area.width / 9).clamp(8, 24),
+    };
     let shown: Vec<usize> = (top..table.rows.len().min(top + rows)).collect();
     let grid: Vec<Vec<Cell>> = shown
         .iter()
@@ -71,7 +133,7 @@ pub(crate) fn draw(
             columns
                 .iter()
                 .zip(&names)
-                .map(|(column, name)| cell(state, answer, *row, (column, name), &before))
+                .map(|(column, name)| cell(state, answer, *row, (column, name), &beside))
                 .collect()
         })
         .collect();
@@ -84,10 +146,18 @@ pub(crate) fn draw(
                 Some(field) if column.column == "*" => field.name(),
                 _ => column.title,
             };
-            format!("{title}{}", sort_mark(&panel_state, name))
+            let mark =
+                if matches!(column.kind, Kind::Value | Kind::Change) { sort_mark(&panel_state, name) } else { "" };
+            format!("{title}{mark}")
         })
         .collect();
-    let kept = keep(area, columns, &widths(&titles, &grid), &panel_state, &names);
+    let mut kept = keep(area, columns, &widths(&titles, &grid), &panel_state, &names);
+    let narrow = area.width < CHANGES_FROM;
+    kept.retain(|(at, _)| {
+        columns.get(*at).is_some_and(|column| {
+            is_shown(column, state.compare) && !(narrow && column.kind == Kind::Change && *at != panel_state.column)
+        })
+    });
     draw_grid(
         frame,
         area,
@@ -98,7 +168,7 @@ pub(crate) fn draw(
         &kept,
         focused.then_some((cursor - top, panel_state.column)),
     );
-    readout(answer, cursor, columns, &names, panel_state.column)
+    readout(state, answer, cursor, (columns, &names, panel_state.column), &beside)
 }
 
 fn sort_mark(state: &PanelState, name: &str) -> &'static str {
@@ -114,12 +184,6 @@ fn sort_mark(state: &PanelState, name: &str) -> &'static str {
     }
 }
 
-/// Rows of the period before, by the name in their first column.
-fn before_rows(answer: &Answer, key: &str) -> HashMap<String, usize> {
-    let Some(before) = &answer.before else { return HashMap::new() };
-    (0..before.rows.len()).map(|row| (name(before.cell(row, key)), row)).collect()
-}
-
 /// The text of a grouping value; empty where the rows have none.
 fn name(cell: &Value) -> String {
     match cell {
@@ -129,12 +193,7 @@ fn name(cell: &Value) -> String {
     }
 }
 
-/// What rows without a value of the grouping column are called: `(no provider)`.
-fn nameless(column: &str) -> String {
-    format!("(no {})", column.replace('_', " "))
-}
-
-fn cell(state: &State, answer: &Answer, row: usize, (column, column_name): (&Col, &str), before: &Before<'_>) -> Cell {
+fn cell(state: &State, answer: &Answer, row: usize, (column, column_name): (&Col, &str), beside: &Beside<'_>) -> Cell {
     let theme = &state.setup.theme;
     let table = &answer.table;
     let cell = table.cell(row, column_name);
@@ -143,27 +202,40 @@ fn cell(state: &State, answer: &Answer, row: usize, (column, column_name): (&Col
         let (text, style) = if text.is_empty() { (nameless(column_name), Some(theme.muted)) } else { (text, None) };
         return Cell { text, mark: String::new(), style };
     }
-    let text = cell_text(table, row, column_name, column.unit);
+    match column.kind {
+        Kind::Change => return change_cell(state, answer, row, column, beside),
+        Kind::Course => {
+            let name = filter_text(table.cell(row, beside.key));
+            let text = beside.courses.as_ref().map(|courses| courses.spark(&name, column.column, beside.spark));
+            return Cell { text: text.unwrap_or_default(), mark: String::new(), style: Some(theme.line(0)) };
+        }
+        Kind::Sum(terms) => {
+            let terms: Vec<String> = terms.iter().map(|term| value(table.cell(row, term), Unit::Number)).collect();
+            return Cell { text: format!("= {}", terms.join(" + ")), mark: String::new(), style: Some(theme.muted) };
+        }
+        Kind::Value => {}
+    }
+    let mut text = cell_text(table, row, column_name, column.unit);
     if !cell.is_there() {
         return Cell { text, mark: String::new(), style: Some(theme.muted) };
     }
     // A percentile of a handful is one message's bad luck.
-    let of = if column_name.starts_with("latency_") && column.unit != Unit::Count {
-        table.cell(row, "latency_n").number()
-    } else {
-        table.cell(row, &format!("{column_name}_of")).number()
-    };
-    let thin = of.is_some_and(|of| of < MIN_N);
+    let thin = is_thin(answer, row, column);
+    if thin {
+        text.insert(0, '~');
+    }
     let few = column.unit == Unit::Count && cell.number().is_some_and(|number| number < FEW);
     let mut level = Worse::No;
     let mut mark = String::new();
     if column.unit != Unit::Text && column.good != Good::Neutral {
-        let old = answer.before.as_ref().zip(before.rows.get(&name(table.cell(row, before.key))));
+        let old = answer.before.as_ref().zip(beside.before(answer, row));
         let change =
-            old.and_then(|(table, row)| Change::of(cell, table.cell(*row, column_name), column.unit, column.good));
+            old.and_then(|(table, row)| Change::of(cell, table.cell(row, column_name), column.unit, column.good));
         if let Some(change) = change.filter(|change| change.level != Worse::No && !thin && !few) {
             level = change.level;
-            change.sign().clone_into(&mut mark);
+            if !beside.changes {
+                change.sign().clone_into(&mut mark);
+            }
         }
     }
     if let (Some((_, look, bad)), Some(number)) =
@@ -181,6 +253,45 @@ fn cell(state: &State, answer: &Answer, row: usize, (column, column_name): (&Col
         Worse::Clearly => Some(theme.danger),
     };
     Cell { text, mark, style }
+}
+
+/// Whether a rate or percentile stands on too few to mean much: a percentile of a handful is one message's
+/// bad luck.
+fn is_thin(answer: &Answer, row: usize, column: &Col) -> bool {
+    let name = column.column;
+    let of = if name.starts_with("latency_") && column.unit != Unit::Count {
+        answer.table.cell(row, "latency_n").number()
+    } else {
+        answer.table.cell(row, &format!("{name}_of")).number()
+    };
+    of.is_some_and(|of| of < MIN_N)
+}
+
+/// How a number changed, in words that need no colour.
+fn change_cell(state: &State, answer: &Answer, row: usize, column: &Col, beside: &Beside<'_>) -> Cell {
+    let theme = &state.setup.theme;
+    let quiet = |text: &str| Cell { text: text.to_owned(), mark: String::new(), style: Some(theme.muted) };
+    let Some(before) = &answer.before else { return quiet("") };
+    let cell = answer.table.cell(row, column.column);
+    let Some(old) = beside.before(answer, row) else {
+        return quiet(if cell.number().is_some_and(|now| now > 0.0) { "new" } else { "" });
+    };
+    let Some(change) = Change::of(cell, before.cell(old, column.column), column.unit, column.good) else {
+        return quiet("");
+    };
+    let few = column.unit == Unit::Count && cell.number().is_some_and(|number| number < FEW);
+    if is_thin(answer, row, column) || few {
+        return quiet(&change.text);
+    }
+    let (style, mark) = match change.level {
+        Worse::No => (theme.muted, ""),
+        Worse::Slightly => (theme.warn, ""),
+        Worse::Clearly => (theme.danger, "!"),
+    };
+    if change.text.starts_with('=') {
+        return quiet("=");
+    }
+    Cell { text: change.text, mark: mark.to_owned(), style: Some(style) }
 }
 
 /// Puts each mark behind its number, and blanks behind the numbers beside it.
@@ -207,7 +318,8 @@ fn widths(titles: &[String], grid: &[Vec<Cell>]) -> Vec<usize> {
 fn keep(area: Rect, columns: &[Col], wanted: &[usize], state: &PanelState, names: &[String]) -> Vec<(usize, usize)> {
     const GAP: usize = 2;
     let room = usize::from(area.width.saturating_sub(2));
-    let is_words = |at: usize| columns.get(at).is_some_and(|column| column.unit == Unit::Text);
+    let is_words =
+        |at: usize| columns.get(at).is_some_and(|column| column.unit == Unit::Text && column.kind == Kind::Value);
     let mut kept: Vec<(usize, usize)> = wanted
         .iter()
         .enumerate()
@@ -256,7 +368,7 @@ fn draw_grid(
 ) {
     let theme = &state.setup.theme;
     let align = |at: usize, text: &str, wide: usize| match columns.get(at) {
-        Some(column) if column.unit == Unit::Text => left(text, wide),
+        Some(column) if column.unit == Unit::Text || column.kind == Kind::Course => left(text, wide),
         _ => right(text, wide),
     };
     let end = area.right();
@@ -286,7 +398,13 @@ fn draw_grid(
 }
 
 /// The cell under the cursor in full; on the name, the first rate of the row.
-fn readout(answer: &Answer, row: usize, columns: &[Col], names: &[String], at: usize) -> Option<String> {
+fn readout(
+    state: &State,
+    answer: &Answer,
+    row: usize,
+    (columns, names, at): (&[Col], &[String], usize),
+    beside: &Beside<'_>,
+) -> Option<String> {
     let table = &answer.table;
     let position = format!("{}/{}{}", row + 1, table.rows.len(), if table.more { "+" } else { "" });
     if let (Some("*"), Some(column)) = (columns.get(at).map(|column| column.column), names.get(at))
@@ -302,9 +420,11 @@ fn readout(answer: &Answer, row: usize, columns: &[Col], names: &[String], at: u
             .unwrap_or(at),
         _ => at,
     };
-    let (column, name) = (columns.get(at)?, names.get(at)?);
+    let column = columns.get(at)?;
+    let name = if column.kind == Kind::Value { names.get(at)?.as_str() } else { column.column };
     let cell = table.cell(row, name);
     let text = match (cell, column.unit) {
+        _ if matches!(column.kind, Kind::Sum(_)) => sum(answer, row, column),
         (Value::Missing(reason), _) => format!("n/a: {}", display(reason)),
         (cell, Unit::Fraction) => {
             let side = |suffix: &str| table.cell(row, &format!("{name}_{suffix}")).number();
@@ -320,5 +440,30 @@ fn readout(answer: &Answer, row: usize, columns: &[Col], names: &[String], at: u
         }
         (cell, unit) => value(cell, unit),
     };
-    Some(format!("{position} · {}: {text}", column.title))
+    let mut title = column.title;
+    if matches!(column.kind, Kind::Change | Kind::Course) {
+        let value = columns.iter().find(|other| other.column == column.column && other.kind == Kind::Value);
+        title = value.map_or(title, |value| value.title);
+    }
+    let mut out = format!("{position} · {title}: {text}");
+    if let (Some(before), Some(against)) = (&answer.before, compare_name(state.compare, state.scope.time))
+        && column.unit != Unit::Text
+    {
+        let old = beside
+            .before(answer, row)
+            .map_or_else(|| "no such row".to_owned(), |row| cell_text(before, row, name, column.unit));
+        write!(out, " · {against} {old}").ok();
+    }
+    Some(out)
+}
+
+/// A sum with its terms: `71 = 38 complaints + 19 hard + …`.
+fn sum(answer: &Answer, row: usize, column: &Col) -> String {
+    let Kind::Sum(terms) = column.kind else { return String::new() };
+    let table = &answer.table;
+    let named = terms.iter().map(|term| {
+        let name = term.rsplit('_').next().unwrap_or(term);
+        format!("{} {name}", value(table.cell(row, term), Unit::Number))
+    });
+    format!("{} = {}", value(table.cell(row, column.column), Unit::Number), named.collect::<Vec<_>>().join(" + "))
 }

@@ -9,16 +9,16 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
-use crate::app::State;
+use crate::app::board::PanelState;
+use crate::app::map::{BUCKET, Map};
+use crate::app::{Geometry, State, View};
 use crate::dashboard::Line;
 use crate::query::question::Answer;
-use crate::query::table::{Unit, Value};
+use crate::query::table::{Table, Unit, Value};
 use crate::query::time::{DAY, HOUR, MINUTE, Micros, axis, floor, short};
-use crate::ui::format::{compact, left, number, right, width};
+use crate::ui::format::{MIN_N, compact, compare_name, left, number, right, thousands, width};
+use crate::ui::show::map::time_name;
 use crate::ui::{cells, panel, put};
-
-/// The column with the beginning of each bucket.
-const BUCKET: &str = "bucket";
 
 /// Distances between labels of the time axis.
 const STEPS: &[Micros] = &[
@@ -42,7 +42,7 @@ const STEPS: &[Micros] = &[
 ];
 
 /// Values that a latency axis is labelled with, in milliseconds: each some three times the one before.
-const DECADES: &[f64] = &[
+pub(super) const DECADES: &[f64] = &[
     10.0,
     30.0,
     100.0,
@@ -67,18 +67,19 @@ const DECADES: &[f64] = &[
 /// A line's points in time order; `None` ends a stretch.
 type Course = Vec<(Micros, Option<f64>)>;
 
-/// The chart; the newest values read out.
+/// The chart with what is compared with dotted below it; the values under the cursor read out.
 pub(crate) fn draw(
     frame: &mut Frame<'_>,
     area: Rect,
     state: &State,
-    lines: &[Line],
-    unit: Unit,
-    index: usize,
+    (lines, unit, index): (&[Line], Unit, usize),
+    geometry: &mut Geometry,
 ) -> Option<String> {
     let answer = state.answer(index)?;
-    let courses: Vec<Course> = lines.iter().map(|line| course(answer, line.column)).collect();
-    let top = courses.iter().flatten().filter_map(|(_, number)| *number).fold(0.0, f64::max);
+    let courses: Vec<Course> = lines.iter().map(|line| course(&answer.table, line.column)).collect();
+    let ghosts: Vec<Course> =
+        lines.iter().map(|line| if line.ghost { ghost(answer, line.column) } else { Course::new() }).collect();
+    let top = courses.iter().chain(&ghosts).flatten().filter_map(|(_, number)| *number).fold(0.0, f64::max);
     let known = courses.iter().flatten().any(|(_, number)| number.is_some());
     if !known {
         panel::draw_empty(frame, area, state, &reason(answer, lines));
@@ -103,6 +104,10 @@ pub(crate) fn draw(
         return None;
     }
     draw_axes(frame, plot, state, &ticks, margin, (from, until, &scale));
+    for (at, course) in ghosts.iter().enumerate() {
+        let style = state.setup.theme.line(at).patch(state.setup.theme.ghost());
+        draw_dots(frame.buffer_mut(), plot, course, (from, until, &scale), style);
+    }
     let mut ends = Vec::new();
     for (at, course) in courses.iter().enumerate() {
         let style = state.setup.theme.line(at);
@@ -113,17 +118,52 @@ pub(crate) fn draw(
     if legend > 1 {
         draw_names(frame.buffer_mut(), plot, ends, names);
     }
-    Some(readout(answer, lines, &courses, unit))
+    let map = state.map(index)?;
+    let panel_state = state.board().panels.get(index).cloned().unwrap_or_default();
+    let (_, at) = map.cursor(&panel_state);
+    let step = map.times.len().div_ceil(usize::from(plot.width) * 2).max(1);
+    geometry.views.insert((state.tab, index), View { step, ..View::default() });
+    let place = |at: Micros| plot.x + column_of(at, from, until, plot.width);
+    if let Some((first, last)) = map.selection(&panel_state).map(|selection| selection.columns)
+        && let (Some(first), Some(last)) = (map.times.get(first), map.times.get(last))
+    {
+        let (left, right) = (place(*first), place(last + map.width));
+        let area = Rect { x: left, width: (right - left).max(1), ..plot };
+        frame.buffer_mut().set_style(area, state.setup.theme.selected);
+    }
+    if let Some(time) = map.times.get(at).filter(|_| state.board().focus == index) {
+        draw_cursor(frame.buffer_mut(), plot, place(*time), state);
+    }
+    Some(readout(state, answer, (lines, &courses, &ghosts, unit), &map, &panel_state))
 }
 
-fn course(answer: &Answer, column: &str) -> Course {
-    let table = &answer.table;
+fn course(table: &Table, column: &str) -> Course {
     (0..table.rows.len())
         .filter_map(|row| match table.cell(row, BUCKET) {
             Value::Time(at) | Value::Int(at) => Some((*at, table.cell(row, column).number())),
             _ => None,
         })
         .collect()
+}
+
+/// The course of what is compared with, moved onto this range.
+fn ghost(answer: &Answer, column: &str) -> Course {
+    let (Some(before), Some((began, _)), Some(from)) = (&answer.before, answer.before_range, answer.range.0) else {
+        return Course::new();
+    };
+    let until = answer.range.1.unwrap_or(Micros::MAX);
+    let moved = course(before, column).into_iter().map(|(at, number)| (at + (from - began), number));
+    moved.filter(|(at, _)| (from..until).contains(at)).collect()
+}
+
+/// A line where the cursor is, behind everything else.
+fn draw_cursor(buffer: &mut Buffer, plot: Rect, x: u16, state: &State) {
+    for y in plot.y..plot.bottom() {
+        if let Some(cell) = buffer.cell_mut((x, y)).filter(|cell| cell.symbol() == " ") {
+            cell.set_symbol("┊").set_style(state.setup.theme.key);
+        }
+    }
+    put(buffer, x, plot.bottom(), "▲", 1, state.setup.theme.key);
 }
 
 /// Why there is nothing to draw.
@@ -279,7 +319,7 @@ fn frame_right(plot: Rect) -> u16 {
     plot.right().saturating_add(1)
 }
 
-fn time_step(from: Micros, until: Micros, columns: u16) -> Micros {
+pub(super) fn time_step(from: Micros, until: Micros, columns: u16) -> Micros {
     let most = Micros::from((columns / 9).max(1));
     STEPS.iter().copied().find(|step| (until - from) / step <= most).unwrap_or(365 * DAY)
 }
@@ -331,6 +371,24 @@ fn stroke(buffer: &mut Buffer, plot: Rect, from: (i32, i32), until: (i32, i32), 
     }
 }
 
+/// A course as loose dots, one a column.
+fn draw_dots(
+    buffer: &mut Buffer,
+    plot: Rect,
+    course: &Course,
+    (from, until, scale): (Micros, Micros, &Scale),
+    style: Style,
+) {
+    let (dots_x, dots_y) = (i32::from(plot.width) * 2, i32::from(plot.height) * 4);
+    for (at, number) in course {
+        let Some(number) = number else { continue };
+        #[expect(clippy::cast_possible_truncation, reason = "clamped to the area")]
+        let place = |share: f64, dots: i32| (share.clamp(0.0, 1.0) * f64::from(dots - 1)).round() as i32;
+        let x = place((at - from) as f64 / (until - from) as f64, dots_x);
+        dot(buffer, plot, x, place(1.0 - scale.share(*number), dots_y), style);
+    }
+}
+
 fn dot(buffer: &mut Buffer, plot: Rect, x: i32, y: i32, style: Style) {
     /// Bits of a braille cell by column and row of the dot.
     const BITS: [[u32; 4]; 2] = [[0x01, 0x02, 0x04, 0x40], [0x08, 0x10, 0x20, 0x80]];
@@ -359,17 +417,48 @@ fn draw_names(buffer: &mut Buffer, plot: Rect, mut ends: Vec<(u16, &str, Style)>
     }
 }
 
-fn readout(answer: &Answer, lines: &[Line], courses: &[Course], unit: Unit) -> String {
+/// The values at the cursor, or what a box holds.
+fn readout(
+    state: &State,
+    answer: &Answer,
+    (lines, courses, ghosts, unit): (&[Line], &[Course], &[Course], Unit),
+    map: &Map,
+    panel_state: &PanelState,
+) -> String {
+    if let Some((first, last)) = map.selection(panel_state).map(|selection| selection.columns)
+        && let (Some(first), Some(last)) = (map.times.get(first), map.times.get(last))
+    {
+        let time = time_name(*first, last - first + map.width);
+        return format!("box: {time} · enter or z zooms to it, esc gives up");
+    }
     let newest = courses.iter().flatten().filter(|(_, number)| number.is_some()).map(|(at, _)| *at).max();
-    let mut out = newest.map_or_else(String::new, short);
+    let at = match panel_state.time {
+        Some(_) => map.times.get(map.cursor(panel_state).1).copied(),
+        None => newest,
+    };
+    let mut out = at.map_or_else(String::new, short);
+    let value = |course: &Course| course.iter().find(|(begin, _)| Some(*begin) == at).and_then(|(_, number)| *number);
     for (line, course) in lines.iter().zip(courses) {
-        let last = course.iter().rev().find(|(at, _)| Some(*at) == newest).and_then(|(_, number)| *number);
-        let text = match (last, answer.table.cell(0, line.column)) {
-            (Some(last), _) => number(last, unit),
+        let text = match (value(course), answer.table.cell(0, line.column)) {
+            (Some(value), _) => number(value, unit),
             (None, Value::Missing(_)) => "n/a".to_owned(),
             (None, _) => "–".to_owned(),
         };
         write!(out, " · {} {text}", line.label).ok();
+    }
+    if unit == Unit::Millis
+        && let Some(n) = value(&course(&answer.table, "latency_n"))
+    {
+        let thin = if n < MIN_N { "~" } else { "" };
+        write!(out, " · {thin}n {}", thousands(n)).ok();
+    }
+    let olds: Vec<String> = lines
+        .iter()
+        .zip(ghosts)
+        .filter_map(|(line, ghost)| value(ghost).map(|old| format!("{} {}", line.label, number(old, unit))))
+        .collect();
+    if let Some(against) = compare_name(state.compare, state.scope.time).filter(|_| !olds.is_empty()) {
+        write!(out, " · {against} (dotted): {}", olds.join(", ")).ok();
     }
     out
 }

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use pmtop::ingest::progress::{Progress, Status};
 use pmtop::query::field::Field;
-use pmtop::query::question::{Answer, Compare, Failure, Question, Report};
+use pmtop::query::question::{Answer, Bucket, Failure, Question, Report};
 use pmtop::query::table::{Head, Table, Unit, Value};
-use pmtop::query::time::{HOUR, MINUTE, Micros, Width, floor, parse_time};
+use pmtop::query::time::{HOUR, MINUTE, Micros, TimeRange, Width, floor, parse_time};
 
 /// The newest event: 24 November 2026, 14:32 UTC.
 pub fn now() -> Micros {
@@ -29,14 +29,30 @@ pub fn answer(question: &Question) -> Answer {
         Report::Replies => replies(),
         Report::Events => events(question),
         Report::Files => files(),
-        Report::Heatmap { .. } | Report::Distribution | Report::Changes | Report::Coverage => Table::default(),
+        Report::Heatmap { by, bucket } => heatmap(by, bucket, range, 1.0),
+        Report::Distribution => distribution(),
+        Report::Changes => changes(),
+        Report::Coverage => coverage(range),
     };
     sort(&mut table, question);
-    let before = (question.compare != Compare::Off).then(|| match question.report {
-        Report::Domains { by } => grouped(by, 0.4),
-        _ => totals(0.4),
+    let before_range = question.compare.scope(&question.scope, Some(now())).and_then(|scope| {
+        let (from, until) = scope.time.resolve(Some(now()));
+        from.zip(until)
     });
-    Answer { table, before, before_range: None, range, generation: 418, took_ms: 12 }
+    let before =
+        before_range.filter(|_| question.report != Report::Changes).map(|(from, until)| match question.report {
+            Report::Domains { by } | Report::Latency { by } => grouped(by, 0.4),
+            Report::Risk { by } => risk(by),
+            Report::Operations { .. } => {
+                let mut before = question.clone();
+                before.scope.time = TimeRange::Between(Some(from), Some(until));
+                calm(over_time(&before))
+            }
+            Report::Heatmap { by, bucket } => heatmap(by, bucket, (Some(from), Some(until)), 0.0),
+            Report::Distribution => distribution(),
+            _ => totals(0.4),
+        });
+    Answer { table, before, before_range, range, generation: 418, took_ms: 12 }
 }
 
 /// An answer without rows.
@@ -376,4 +392,139 @@ fn files() -> Table {
         row
     });
     table(rows.collect())
+}
+
+/// The same day without its incident: three quarters of every number.
+fn calm(mut table: Table) -> Table {
+    for row in &mut table.rows {
+        for (at, cell) in row.iter_mut().enumerate() {
+            match cell {
+                Value::Int(number) => *number = *number * 3 / 4,
+                Value::Float(number) if table.heads[at].unit == Unit::Millis => *number *= 0.5,
+                _ => {}
+            }
+        }
+    }
+    table
+}
+
+/// An incident at the first value in the afternoon, a small one at the second, an hour without mail, and a
+/// last value with little mail.
+fn heatmap(by: Field, bucket: Bucket, range: (Option<Micros>, Option<Micros>), incident: f64) -> Table {
+    let (from, until) = (range.0.unwrap_or(now() - 24 * HOUR), range.1.unwrap_or(now()));
+    let width = match bucket {
+        Bucket::Fixed(width) => width.micros(),
+        Bucket::Auto => Width::for_span(until - from).micros(),
+    };
+    let mut rows = Vec::new();
+    for (line, name) in names(by).into_iter().enumerate() {
+        let mut at = floor(from, width);
+        while at < until {
+            let share = (at - from) as f64 / (until - from) as f64;
+            let bump = |middle: f64, wide: f64| (-((share - middle) * wide).powi(2)).exp();
+            let trouble = 0.14
+                + 0.05 * (share * 40.0 + line as f64).sin()
+                + incident
+                    * match line {
+                        0 => 1.6 * bump(0.75, 9.0),
+                        1 => 0.7 * bump(0.3, 20.0),
+                        _ => 0.0,
+                    };
+            if !(0.30..0.33).contains(&share) || line != 2 {
+                let mut row = Row(Vec::new());
+                row.put(&by.report_name(), Unit::Text, name);
+                row.put("bucket", Unit::Time, Value::Time(at));
+                metrics(&mut row, 12_000.0 / ((line + 1) * (line + 1)) as f64, trouble);
+                rows.push(row);
+            }
+            at += width;
+        }
+    }
+    table(rows)
+}
+
+const SPANS: [i64; 18] =
+    [0, 1, 2, 5, 10, 30, 60, 120, 300, 600, 1_800, 3_600, 7_200, 14_400, 28_800, 86_400, 172_800, -1];
+
+fn distribution() -> Table {
+    let shares =
+        [0.0, 0.18, 0.31, 0.22, 0.12, 0.05, 0.03, 0.02, 0.02, 0.015, 0.02, 0.01, 0.003, 0.001_999, 0.000_001, 0.0, 0.0];
+    let mut rows = Vec::new();
+    for (measure, n, shift) in [("delivery", 1_765_400.0, 0), ("attempt", 148_200.0, 4)] {
+        let mut so_far = 0.0;
+        for at in 0..SPANS.len() - 1 {
+            let share = if at < shift { 0.0 } else { shares[at - shift] };
+            so_far += share;
+            let mut row = Row(Vec::new());
+            row.put("measure", Unit::Text, measure);
+            row.put("from_ms", Unit::Millis, SPANS[at] * 1000);
+            row.put(
+                "to_ms",
+                Unit::Millis,
+                if at + 2 < SPANS.len() { Value::Int(SPANS[at + 1] * 1000) } else { Value::Null },
+            );
+            row.count("n", n * share);
+            row.put("share", Unit::Fraction, share);
+            row.put("cumulative_share", Unit::Fraction, so_far);
+            rows.push(row);
+        }
+    }
+    table(rows)
+}
+
+/// Field, value and metric; now and before; rows now and before.
+type Changed = (&'static str, &'static str, &'static str, [f64; 2], [i64; 2]);
+
+fn changes() -> Table {
+    let listed: [Changed; 7] = [
+        ("provider", "Google", "deferral_rate", [0.284, 0.031], [612_000, 598_000]),
+        ("source_ip", "10.0.3.1", "deferral_rate", [0.41, 0.03], [220_000, 214_000]),
+        ("job", "c00412_u019", "volume", [212_000.0, 0.0], [212_000, 0]),
+        ("provider", "Google", "latency_p95_ms", [1_084_000.0, 22_000.0], [590_000, 588_000]),
+        ("vmta", "vmta07", "bounce_rate", [0.092, 0.021], [18_200, 17_900]),
+        ("user", "newsletter", "volume", [0.0, 31_200.0], [0, 31_200]),
+        ("provider", "", "complaint_rate", [0.0008, 0.0031], [9_100, 9_400]),
+    ];
+    let rows = listed.iter().map(|(field, value, metric, [now, before], [n, n_before])| {
+        let mut row = Row(Vec::new());
+        row.put("field", Unit::Text, *field);
+        row.put("value", Unit::Text, *value);
+        row.put("metric", Unit::Text, *metric);
+        row.put("now", Unit::Number, *now);
+        row.put("before", Unit::Number, *before);
+        row.put("change", Unit::Number, now - before);
+        row.put("n", Unit::Count, *n);
+        row.put("n_before", Unit::Count, *n_before);
+        row.put("weight", Unit::Number, (now - before).abs() * *n as f64);
+        row
+    });
+    table(rows.collect())
+}
+
+/// acct throughout, tran with a gap of two hours, bounce until some hours ago, fbl now and then, rb never.
+fn coverage(range: (Option<Micros>, Option<Micros>)) -> Table {
+    let (from, until) = (range.0.unwrap_or(now() - 24 * HOUR), range.1.unwrap_or(now()));
+    let mut rows = Vec::new();
+    let mut at = floor(from, HOUR);
+    let mut hour = 0;
+    while at < until {
+        let wave = 1.2 + (hour as f64 / 3.0).sin();
+        for (role, count) in [
+            ("acct", 40_000.0 * wave),
+            ("bounce", if hour < 20 { 900.0 * wave } else { 0.0 }),
+            ("fbl", if hour % 5 == 2 { 12.0 } else { 3.0 }),
+            ("tran", if (13..15).contains(&hour) { 0.0 } else { 7_000.0 * wave }),
+        ] {
+            if count > 0.0 {
+                let mut row = Row(Vec::new());
+                row.put("bucket", Unit::Time, Value::Time(at));
+                row.put("event_type", Unit::Text, role);
+                row.count("rows", count);
+                rows.push(row);
+            }
+        }
+        at += HOUR;
+        hour += 1;
+    }
+    table(rows)
 }
