@@ -102,7 +102,10 @@ pub fn of(
             "the panel joins what replies say, too",
         ),
         Report::Percentiles | Report::Rates => {
-            return Err("percentiles and top rates come from sketches and buckets, they have no statement of their own".to_owned());
+            return Err(
+                "percentiles and top rates come from sketches and buckets, they have no statement of their own"
+                    .to_owned(),
+            );
         }
         Report::Changes => {
             return Err("what changed most is drawn from many questions, it has no statement of its own".to_owned());

@@ -108,7 +108,7 @@ impl Rows {
 }
 
 /// Writes rows that are here already into a folder; returns the path.
-pub fn save_table(table: &Table, name: &str, folder: &Path, stamp: &str, format: Format) -> Result<PathBuf, Failure> {
+pub fn save_table(table: &Table, name: &str, folder: &Path, stamp: &str, format: Saved) -> Result<PathBuf, Failure> {
     let name = format!("pmtop-{name}-{stamp}.{}", ending(format));
     let path = free_path(folder, &name);
     let failed = |error: io::Error| Failure {
@@ -119,7 +119,11 @@ pub fn save_table(table: &Table, name: &str, folder: &Path, stamp: &str, format:
     };
     let mut file = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
     let mut out = BufWriter::new(file.as_file_mut());
-    print::print(&mut out, table, format, false).and_then(|()| out.flush()).map_err(failed)?;
+    match format {
+        Saved::Text(format) => print::print(&mut out, table, format, false).map_err(failed)?,
+        Saved::Parquet => parquet::table(table, &mut out)?,
+    }
+    out.flush().map_err(failed)?;
     drop(out);
     file.as_file().sync_all().map_err(failed)?;
     file.persist_noclobber(&path).map_err(|error| failed(error.error))?;
@@ -127,12 +131,22 @@ pub fn save_table(table: &Table, name: &str, folder: &Path, stamp: &str, format:
     Ok(path)
 }
 
-const fn ending(format: Format) -> &'static str {
+/// How the screen writes a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Saved {
+    /// As text.
+    Text(Format),
+    /// As Parquet.
+    Parquet,
+}
+
+const fn ending(format: Saved) -> &'static str {
     match format {
-        Format::Json => "json",
-        Format::Md => "md",
-        Format::Table => "txt",
-        Format::Csv => "csv",
+        Saved::Text(Format::Json) => "json",
+        Saved::Text(Format::Md) => "md",
+        Saved::Text(Format::Table) => "txt",
+        Saved::Text(Format::Csv) => "csv",
+        Saved::Parquet => "parquet",
     }
 }
 
@@ -143,7 +157,7 @@ pub async fn save(
     name: String,
     folder: PathBuf,
     stamp: String,
-    format: Format,
+    format: Saved,
 ) -> Result<PathBuf, Failure> {
     let path = free_path(&folder, &file_name(&name, &question, &stamp, format));
     let failed = |error: io::Error| Failure {
@@ -155,7 +169,10 @@ pub async fn save(
     let mut file = tempfile::NamedTempFile::new_in(&folder).map_err(failed)?;
     {
         let mut out = BufWriter::new(file.as_file_mut());
-        write(&engine, &question, format, false, &mut out).await?;
+        match format {
+            Saved::Text(format) => write(&engine, &question, format, false, &mut out).await?,
+            Saved::Parquet => parquet::write(&engine, &question, &mut out).await?,
+        }
         out.flush().map_err(failed)?;
     }
     file.as_file().sync_all().map_err(failed)?;
@@ -164,7 +181,7 @@ pub async fn save(
     Ok(path)
 }
 
-fn file_name(name: &str, question: &Question, stamp: &str, format: Format) -> String {
+fn file_name(name: &str, question: &Question, stamp: &str, format: Saved) -> String {
     let scope: String = question.scope.to_string();
     let text = format!("pmtop-{name}-{scope}-{stamp}");
     let mut out = String::new();
@@ -200,7 +217,8 @@ mod tests {
     #[test]
     fn a_file_name_holds_nothing_that_a_shell_would_act_on() {
         let scope = Scope::new(TimeRange::All, [Filter::parse("job=../$(rm) x").unwrap()]);
-        let name = file_name("domains", &Question::new(Report::Files, scope), "20261123-101500", Format::Csv);
+        let name =
+            file_name("domains", &Question::new(Report::Files, scope), "20261123-101500", Saved::Text(Format::Csv));
         assert_eq!(name, "pmtop-domains-all-time-job-..-rm-x-20261123-101500.csv");
     }
 }

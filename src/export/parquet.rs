@@ -7,7 +7,7 @@ use futures::StreamExt as _;
 use crate::catalog::sheet::Sheet;
 use crate::query::question::{Failure, Question, Report};
 use crate::query::table::Table;
-use crate::query::{Engine, columns, sql};
+use crate::query::{Engine, columns, mask, sql};
 use crate::report;
 
 /// Writes the whole answer of a question; counts are integers, rates floats, times UTC.
@@ -29,6 +29,9 @@ pub async fn write(engine: &Engine, question: &Question, out: &mut (dyn Write + 
         let mut rows = empty.clone();
         let batch = batch.map_err(Failure::from_engine)?;
         sql::append(&mut rows, &batch).map_err(not_written)?;
+        if engine.masks() {
+            mask::table(&mut rows);
+        }
         sheet.write(&columns::batch(&rows).map_err(not_written)?).map_err(not_written)?;
     }
     sheet.close().map_err(not_written)

@@ -22,7 +22,7 @@ use crate::catalog::control::FileRow;
 use crate::catalog::keep::keep;
 use crate::catalog::locks::Lock;
 use crate::config::Config;
-use crate::export;
+use crate::export::{self, Saved};
 use crate::inbox::{Arrivals, Inbox};
 use crate::ingest::Ingest;
 use crate::ingest::intake::{Intake, Listener};
@@ -269,7 +269,7 @@ impl Backend for Local {
         let engine = Arc::clone(&self.engine);
         self.engine.run(async move {
             let (folder, stamp) = here_and_now();
-            export::save(engine, question, name, folder, stamp, written(format)?).await
+            export::save(engine, question, name, folder, stamp, written(format)).await
         })
     }
 
@@ -281,7 +281,7 @@ impl Backend for Local {
     ) -> BoxFuture<'static, Result<PathBuf, Failure>> {
         self.engine.run(async move {
             let (folder, stamp) = here_and_now();
-            export::save_table(&table, &name, &folder, &stamp, written(format)?)
+            export::save_table(&table, &name, &folder, &stamp, written(format))
         })
     }
 
@@ -355,16 +355,11 @@ fn here_and_now() -> (PathBuf, String) {
     (folder, stamp)
 }
 
-fn written(format: Format) -> Result<print::Format, Failure> {
+const fn written(format: Format) -> Saved {
     match format {
-        Format::Csv => Ok(print::Format::Csv),
-        Format::Json => Ok(print::Format::Json),
-        Format::Parquet => Err(Failure {
-            what: "nothing was exported".to_owned(),
-            why: "views are not written as Parquet yet".to_owned(),
-            hint: "export csv or json".to_owned(),
-            ..Failure::default()
-        }),
+        Format::Csv => Saved::Text(print::Format::Csv),
+        Format::Json => Saved::Text(print::Format::Json),
+        Format::Parquet => Saved::Parquet,
     }
 }
 
