@@ -121,7 +121,7 @@ pub fn save_table(table: &Table, name: &str, folder: &Path, stamp: &str, format:
     let mut out = BufWriter::new(file.as_file_mut());
     match format {
         Saved::Text(format) => print::print(&mut out, table, format, false).map_err(failed)?,
-        Saved::Parquet => parquet::table(table, &mut out)?,
+        Saved::Parquet => self::parquet::table(table, &mut out)?,
     }
     out.flush().map_err(failed)?;
     drop(out);
@@ -171,7 +171,7 @@ pub async fn save(
         let mut out = BufWriter::new(file.as_file_mut());
         match format {
             Saved::Text(format) => write(&engine, &question, format, false, &mut out).await?,
-            Saved::Parquet => parquet::write(&engine, &question, &mut out).await?,
+            Saved::Parquet => self::parquet::write(&engine, &question, &mut out).await?,
         }
         out.flush().map_err(failed)?;
     }
