@@ -4,6 +4,7 @@ pub mod cells;
 pub mod field;
 pub mod filter;
 pub mod measures;
+pub mod packs;
 pub mod planner;
 pub mod question;
 pub mod raw;
@@ -13,22 +14,24 @@ pub mod sql;
 pub mod table;
 pub mod time;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use futures::future::BoxFuture;
+use hashbrown::HashMap;
 
-use crate::catalog::merge::ALL_ROLES;
 use crate::catalog::merge::KeyColumn;
 use crate::catalog::{Catalog, Snapshot};
 use crate::config::Config;
 use crate::event::provider::Providers;
 use crate::event::{Micros, RecordType};
-use cells::{CellQuery, Cells};
+use cells::Cells;
 use field::Field;
+use packs::Packs;
+use planner::Plan;
 use question::Failure;
 use raw::{Raw, Resolved};
 use scope::Scope;
@@ -42,6 +45,7 @@ const FRESH: Micros = 15 * MINUTE;
 pub struct Engine {
     catalog: Arc<Catalog>,
     cells: Cells,
+    packs: Packs,
     raw: Raw,
     providers: Providers,
     fbl_providers: Vec<String>,
@@ -49,6 +53,8 @@ pub struct Engine {
     /// Settings of `[query]`.
     pub limits: crate::config::Query,
     trimmed: AtomicU64,
+    /// Which columns received rows fill, as of one generation.
+    carried: Mutex<(u64, HashMap<Field, bool>)>,
 }
 
 /// A task that is stopped when it is no longer wanted.
@@ -87,6 +93,8 @@ impl Engine {
         Ok(Arc::new(Self {
             catalog,
             cells: Cells::default(),
+            packs: Packs::default(),
+            carried: Mutex::default(),
             raw: Raw { context },
             providers,
             fbl_providers,
@@ -129,6 +137,7 @@ impl Engine {
         let snapshot = self.catalog.snapshot().map_err(Failure::from_catalog)?;
         if self.trimmed.swap(snapshot.generation, Ordering::Relaxed) != snapshot.generation {
             self.cells.keep_only(&snapshot);
+            self.packs.keep_only(&snapshot.segments);
         }
         Ok(snapshot)
     }
@@ -239,10 +248,23 @@ impl Engine {
                         filter::Filter::exclude(field, ""),
                     ],
                 );
-                let query =
-                    CellQuery { scope: &scope, from: None, until: None, group: None, bucket: None, roles: ALL_ROLES };
-                let found = self.cells.counts(snapshot, &query, &|_| false).map_err(Failure::from_catalog)?;
-                Ok(found.values().any(|counts| counts.get(measures::Measure::Received) > 0))
+                let known = |carried: &(u64, HashMap<Field, bool>)| {
+                    carried.1.get(&field).copied().filter(|_| carried.0 == snapshot.generation)
+                };
+                let lock = || self.carried.lock().unwrap_or_else(PoisonError::into_inner);
+                if let Some(known) = known(&lock()) {
+                    return Ok(known);
+                }
+                let all = self.resolve(snapshot, &scope, None)?;
+                let plan = Plan { snapshot, resolved: &all, group: None, bucket: None };
+                let found = self.count_now(&plan)?;
+                let carry = found.values().any(|counts| counts.get(measures::Measure::Received) > 0);
+                let mut carried = lock();
+                if carried.0 != snapshot.generation {
+                    *carried = (snapshot.generation, HashMap::new());
+                }
+                carried.1.insert(field, carry);
+                Ok(carry)
             }
             _ => Ok(false),
         }
@@ -264,12 +286,11 @@ impl Engine {
         }
         let scope = Scope::default();
         let from = self.now(&snapshot)?.map(|now| time::floor(now - 7 * DAY, DAY));
-        if field.in_rollup() {
-            let query =
-                CellQuery { scope: &scope, from, until: None, group: Some(field), bucket: None, roles: ALL_ROLES };
-            return self.cells.values(&snapshot, &query, text, most).map_err(Failure::from_catalog);
-        }
         let resolved = self.resolve(&snapshot, &scope, None)?.between(from, None);
+        if field.in_rollup() {
+            let plan = Plan { snapshot: &snapshot, resolved: &resolved, group: Some(field), bucket: None };
+            return self.values(&plan, text, most);
+        }
         self.raw.values(&snapshot, &resolved, field, text, most).await.map_err(Failure::from_engine)
     }
 
@@ -281,6 +302,11 @@ impl Engine {
     /// The rollups in memory.
     pub fn cells(&self) -> &Cells {
         &self.cells
+    }
+
+    /// The packs in memory.
+    pub fn packs(&self) -> &Packs {
+        &self.packs
     }
 }
 

@@ -10,12 +10,13 @@ use datafusion::common::ScalarValue;
 use datafusion::dataframe::DataFrame;
 use datafusion::error::Result as DataFusionResult;
 use datafusion::execution::SendableRecordBatchStream;
-use datafusion::functions::expr_fn::{concat, date_bin, lower};
-use datafusion::functions_aggregate::expr_fn::{count, count_distinct, max, sum};
+use datafusion::functions::expr_fn::{date_bin, lower};
+use datafusion::functions_aggregate::expr_fn::{count, max, sum};
 use datafusion::logical_expr::{Expr, SortExpr, cast as cast_expr, lit, when};
 use datafusion::prelude::{SessionContext, col, ident};
 
-use hashbrown::HashMap;
+use futures::StreamExt as _;
+use hashbrown::{HashMap, HashSet};
 
 use super::cells::{ClassCounts, GroupKey};
 use super::field::{Compare, Field};
@@ -26,6 +27,7 @@ use super::scope::{Conditions, Scope};
 use crate::catalog::control::Segment;
 use crate::catalog::keys::{Subset, subset};
 use crate::catalog::merge::hides;
+use crate::catalog::pack::message_hash;
 use crate::catalog::rollup::log_gamma;
 use crate::catalog::table::SegmentTable;
 use crate::catalog::{Catalog, Snapshot};
@@ -392,44 +394,48 @@ impl Raw {
         Ok(sums)
     }
 
-    /// Distinct messages with at least one deferral, by group and bucket (SPEC §4: message id and
-    /// recipient, else sender, recipient, queued time and job).
+    /// The messages (by hash) with at least one deferral, by group and bucket (SPEC §4).
     pub async fn deferred(
         &self,
         snapshot: &Snapshot,
         resolved: &Resolved,
         group: Option<Field>,
         bucket: Option<Micros>,
-    ) -> DataFusionResult<HashMap<GroupKey, i64>> {
-        let text = |name: &str| {
-            datafusion::functions::core::expr_fn::coalesce(vec![cast_expr(col(name), DataType::Utf8), lit("")])
-        };
-        let separator = || lit("\u{1f}");
-        let recipient = || lower(text("recipient"));
-        let with_id = concat(vec![text("message_id"), separator(), recipient()]);
-        let queued = datafusion::functions::core::expr_fn::coalesce(vec![
-            cast_expr(cast_expr(col("queued_time"), DataType::Int64), DataType::Utf8),
-            lit(""),
-        ]);
-        let without_id =
-            concat(vec![text("sender"), separator(), recipient(), separator(), queued, separator(), text("job_id")]);
-        let message = when(col("message_id").is_not_null(), with_id).otherwise(without_id)?;
+    ) -> DataFusionResult<HashMap<GroupKey, HashSet<u64>>> {
         let frame = self
             .rows(snapshot, resolved, |segment| resolved.holds(segment) && segment.holds(1 << RecordType::T.index()))?
             .filter(col("kind").eq(lit(Kind::Deferred.as_str())))?
-            .aggregate(
-                vec![group_expr(group).alias("g"), bucket_expr(bucket).alias("b")],
-                vec![count_distinct(message).alias("n")],
-            )?;
-        let mut sums = HashMap::new();
-        for batch in frame.collect().await? {
+            .select(vec![
+                group_expr(group).alias("g"),
+                bucket_expr(bucket).alias("b"),
+                col("message_id"),
+                col("recipient"),
+                col("sender"),
+                col("queued_time"),
+                col("job_id"),
+            ])?;
+        let mut found: HashMap<GroupKey, HashSet<u64>> = HashMap::new();
+        let mut stream = frame.execute_stream().await?;
+        while let Some(batch) = stream.next().await {
+            let batch = batch?;
             let rows = Rows::of(&batch)?;
-            let n = column(&batch, "n")?.as_primitive::<Int64Type>();
+            let text = |name: &str| text_column(&batch, name);
+            let (id, recipient, sender, job) =
+                (text("message_id")?, text("recipient")?, text("sender")?, text("job_id")?);
+            let queued = cast(column(&batch, "queued_time")?, &timestamp())?;
+            let queued = queued.as_primitive::<TimestampMicrosecondType>();
             for row in 0..batch.num_rows() {
-                sums.insert(rows.key(row), n.value(row));
+                let hash = message_hash(
+                    (!id.is_null(row)).then(|| value(&id, row)),
+                    value(&recipient, row),
+                    value(&sender, row),
+                    (!queued.is_null(row)).then(|| queued.value(row)),
+                    value(&job, row),
+                );
+                found.entry(rows.key(row)).or_default().insert(hash);
             }
         }
-        Ok(sums)
+        Ok(found)
     }
 
     /// Rows with a reply class, by group and class.

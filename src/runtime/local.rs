@@ -16,6 +16,7 @@ use crate::app::input::Input;
 use crate::catalog::clock;
 use crate::catalog::keep::keep;
 use crate::catalog::locks::Lock;
+use crate::catalog::pack;
 use crate::config::Config;
 use crate::export;
 use crate::inbox::{Arrivals, Inbox};
@@ -195,6 +196,7 @@ impl Keeper {
             if due && self.owns.load(Ordering::Relaxed) {
                 // What cannot be done now is tried again later; nothing depends on it.
                 keep(self.engine.catalog(), &self.retention, clock()).ok();
+                pack::tidy(self.engine.catalog(), &|| self.stop.load(Ordering::Relaxed)).ok();
                 kept = self.engine.catalog().control(|control| control.generation()).ok();
                 (seen, quiet, since) = (kept, Duration::ZERO, Duration::ZERO);
             }
