@@ -176,7 +176,22 @@ impl Engine {
 
     /// A scope resolved against what is visible.
     pub fn resolve(&self, snapshot: &Snapshot, scope: &Scope, now: Option<Micros>) -> Result<Resolved, Failure> {
-        Resolved::new(&self.catalog, snapshot, scope, now).map_err(Failure::from_catalog)
+        let mut resolved = Resolved::new(&self.catalog, snapshot, scope, now).map_err(Failure::from_catalog)?;
+        let recipients: Vec<&filter::Filter> =
+            scope.filters().iter().filter(|filter| filter.field == Field::Recipient).collect();
+        if !recipients.is_empty() && recipients.iter().all(|filter| !filter.has_wildcard() && !filter.value.is_empty())
+        {
+            let hashes: Vec<u64> =
+                recipients.iter().map(|filter| crate::catalog::pack::lower_hash(&filter.value)).collect();
+            let lower = |segment: &&crate::catalog::control::Segment| {
+                resolved.admits(segment)
+                    && resolved.overlaps(segment)
+                    && self.packs.only_lower(&snapshot.root, segment, &hashes)
+            };
+            let paths = snapshot.segments.iter().filter(lower).map(|segment| segment.path.clone()).collect();
+            resolved.lower = Arc::new(paths);
+        }
+        Ok(resolved)
     }
 
     /// The record types that were logged on the days of a scope, as bits.

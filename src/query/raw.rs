@@ -50,6 +50,9 @@ pub struct Resolved {
     pub files: Option<Vec<i64>>,
     /// What is otherwise among several files alone.
     subset: Arc<Subset>,
+    /// Segments in which the recipients asked for stand in lower case only, so that a plain comparison, which
+    /// Bloom filters serve, finds them.
+    pub(super) lower: Arc<HashSet<String>>,
 }
 
 impl Resolved {
@@ -77,7 +80,8 @@ impl Resolved {
                     .collect(),
             )
         };
-        let mut resolved = Self { scope: scope.clone(), from, until, roles, files, subset: Arc::default() };
+        let mut resolved =
+            Self { scope: scope.clone(), from, until, roles, files, subset: Arc::default(), lower: Arc::default() };
         if resolved.files.as_ref().is_some_and(|files| files.len() > 1) {
             let chosen: Vec<&Segment> = snapshot
                 .segments
@@ -138,8 +142,8 @@ impl Resolved {
         }
     }
 
-    /// The conditions as one expression; `None` where everything passes.
-    pub fn predicate(&self) -> Option<Expr> {
+    /// The conditions as one expression; `None` where everything passes. `lower`: recipients are in lower case.
+    fn predicate(&self, lower: bool) -> Option<Expr> {
         let time = |micros| lit(ScalarValue::TimestampMicrosecond(Some(micros), Some(Arc::from("UTC"))));
         let mut parts = Vec::new();
         if let Some(from) = self.from {
@@ -153,7 +157,7 @@ impl Resolved {
         }
         for (field, conditions) in self.scope.by_field() {
             if !matches!(field, Field::Type | Field::File) {
-                parts.extend(condition(field, &conditions));
+                parts.extend(condition(field, &conditions, lower && field == Field::Recipient));
             }
         }
         parts.into_iter().reduce(Expr::and)
@@ -171,25 +175,27 @@ fn file_passes(conditions: &Conditions, id: i64, name: &str, path: &str) -> bool
 }
 
 /// The conditions on one field.
-fn condition(field: Field, conditions: &Conditions) -> Vec<Expr> {
-    let mut parts: Vec<Expr> = conditions.exclude.iter().map(|filter| is_not(field, filter)).collect();
+fn condition(field: Field, conditions: &Conditions, lower: bool) -> Vec<Expr> {
+    let mut parts: Vec<Expr> = conditions.exclude.iter().map(|filter| is_not(field, filter, lower)).collect();
     // Many plain values are one look-up in a set; the rest are compared one by one.
     let (plain, others): (Vec<&Filter>, Vec<&Filter>) = conditions.include.iter().partition(|filter| {
         conditions.include.len() > 3 && field != Field::Status && !filter.has_wildcard() && !filter.value.is_empty()
     });
-    let set = (!plain.is_empty()).then(|| is_one_of(field, &plain));
-    if let Some(any) = others.into_iter().map(|filter| is(field, filter)).chain(set).reduce(Expr::or) {
+    let set = (!plain.is_empty()).then(|| is_one_of(field, &plain, lower));
+    if let Some(any) = others.into_iter().map(|filter| is(field, filter, lower)).chain(set).reduce(Expr::or) {
         parts.push(any);
     }
     parts
 }
 
 /// Rows without a value are NULL, and `NOT NULL = x` must keep them.
-fn is_not(field: Field, filter: &Filter) -> Expr {
-    when(is(field, filter), lit(false)).otherwise(lit(true)).unwrap_or_else(|_| Expr::Not(Box::new(is(field, filter))))
+fn is_not(field: Field, filter: &Filter, lower: bool) -> Expr {
+    let found = is(field, filter, lower);
+    when(found.clone(), lit(false)).otherwise(lit(true)).unwrap_or_else(|_| Expr::Not(Box::new(found)))
 }
 
-fn is(field: Field, filter: &Filter) -> Expr {
+/// `lower`: the column is in lower case.
+fn is(field: Field, filter: &Filter, lower: bool) -> Expr {
     let column = ident(field.column_name());
     if field == Field::Status {
         let code = cast_expr(col("smtp_code"), DataType::Utf8View);
@@ -202,17 +208,17 @@ fn is(field: Field, filter: &Filter) -> Expr {
         return column.is_null();
     }
     match field.compare() {
-        Compare::IgnoreCase if is_stored_lower(field) => text_is(column, &filter.value.to_lowercase(), false),
+        Compare::IgnoreCase if lower || is_stored_lower(field) => text_is(column, &filter.value.to_lowercase(), false),
         Compare::IgnoreCase => text_is(column, &filter.value.to_lowercase(), true),
         _ => text_is(column, &filter.value, false),
     }
 }
 
-fn is_one_of(field: Field, filters: &[&Filter]) -> Expr {
+fn is_one_of(field: Field, filters: &[&Filter], is_lower: bool) -> Expr {
     let column = ident(field.column_name());
     let ignore_case = field.compare() == Compare::IgnoreCase;
     let value = |filter: &&Filter| lit(if ignore_case { filter.value.to_lowercase() } else { filter.value.clone() });
-    let column = if ignore_case && !is_stored_lower(field) { lower(column) } else { column };
+    let column = if ignore_case && !is_lower && !is_stored_lower(field) { lower(column) } else { column };
     column.in_list(filters.iter().map(value).collect(), false)
 }
 
@@ -263,16 +269,25 @@ impl Raw {
         resolved: &Resolved,
         keep: impl Fn(&Segment) -> bool,
     ) -> DataFusionResult<DataFrame> {
-        let table = SegmentTable::new(snapshot, |segment| resolved.overlaps(segment) && keep(segment));
-        let mut frame = self.context.read_table(Arc::new(table))?;
+        let part = |lower: bool| {
+            SegmentTable::new(snapshot, |segment| {
+                resolved.overlaps(segment) && keep(segment) && resolved.lower.contains(&segment.path) == lower
+            })
+        };
+        let mut frame = self.context.read_table(Arc::new(part(false)))?;
         if !resolved.subset.rows.is_empty() {
             let batches = resolved.subset.rows.iter().map(as_queried).collect::<DataFusionResult<Vec<_>>>()?;
             frame = frame.union(self.context.read_batches(batches)?)?;
         }
-        match resolved.predicate() {
+        let filtered = |frame: DataFrame, lower: bool| match resolved.predicate(lower) {
             Some(predicate) => frame.filter(predicate),
             None => Ok(frame),
+        };
+        let frame = filtered(frame, false)?;
+        if resolved.lower.is_empty() {
+            return Ok(frame);
         }
+        frame.union(filtered(self.context.read_table(Arc::new(part(true)))?, true)?)
     }
 
     /// Counts by group and bucket.

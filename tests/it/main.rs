@@ -21,6 +21,7 @@ mod journeys;
 mod large;
 mod live;
 mod mutants;
+mod packs;
 mod screens;
 mod support;
 mod upkeep;

@@ -36,6 +36,11 @@ pub fn message_hash(id: Option<&str>, recipient: &str, sender: &str, queued: Opt
     xxhash_rust::xxh3::xxh3_64(message.as_bytes())
 }
 
+/// The hash of a text's lower case.
+pub fn lower_hash(text: &str) -> u64 {
+    xxhash_rust::xxh3::xxh3_64(text.to_lowercase().as_bytes())
+}
+
 /// Rows that are alike.
 #[derive(Debug, Clone, Copy)]
 struct Cell {
@@ -115,6 +120,7 @@ struct Builder {
     /// Cells after the last round.
     settled: usize,
     deferred: Vec<(u64, u32, u32)>,
+    mixed_case: Vec<u64>,
     replies: Vec<Reply>,
     /// By template, outcome's class, dimension and its word: the smallest text, and the row that has it.
     examples: HashMap<(u32, u32, u8, u32), usize>,
@@ -140,6 +146,7 @@ pub fn build(
         cells: Vec::new(),
         settled: 0,
         deferred: Vec::new(),
+        mixed_case: Vec::new(),
         replies: Vec::new(),
         examples: HashMap::new(),
         texts: Vec::new(),
@@ -200,10 +207,15 @@ impl Builder {
                 << LAT_BITS
                 | lat;
             self.cells.push(Cell { key, n: 1, sum: ms, max: ms });
+            let recipient = rows.recipient(row);
+            let plain = recipient.bytes().all(|byte| byte.is_ascii() && !byte.is_ascii_uppercase());
+            if !plain && recipient.to_lowercase() != recipient {
+                self.mixed_case.push(lower_hash(recipient));
+            }
             if kinds.contains(&kind) {
                 if kind == deferred {
                     let job = words.words[combo[0] as usize].as_ref();
-                    let (recipient, sender) = (rows.recipient(row), rows.sender(row));
+                    let sender = rows.sender(row);
                     let hash = message_hash(rows.message_id(row), recipient, sender, rows.queued(row), job);
                     self.deferred.push((hash, combo_id, outcome_id << 7 | u32::try_from(quarter).unwrap_or_default()));
                 }
@@ -277,6 +289,9 @@ impl Builder {
         packer.wide(Section::DeferredHash, self.deferred.iter().map(|row| row.0));
         packer.numbers(Section::DeferredCombo, self.deferred.iter().map(|row| row.1));
         packer.numbers(Section::DeferredWhen, self.deferred.iter().map(|row| row.2));
+        self.mixed_case.sort_unstable();
+        self.mixed_case.dedup();
+        packer.wide(Section::MixedCase, self.mixed_case.iter().copied());
         packer.wide(Section::ReplyTime, self.replies.iter().map(|row| row.time));
         packer.numbers(Section::ReplyCombo, self.replies.iter().map(|row| row.combo));
         packer.numbers(Section::ReplyOutcome, self.replies.iter().map(|row| row.outcome));

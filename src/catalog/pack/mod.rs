@@ -8,13 +8,14 @@
 mod build;
 mod rows;
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::Write as _;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-pub use build::{MOST_ROWS, build, message_hash};
+pub use build::{MOST_ROWS, build, lower_hash, message_hash};
 
 use super::control::Segment;
 use super::{Catalog, Result, Snapshot, layout};
@@ -27,7 +28,7 @@ pub const QUARTERS: usize = 96;
 /// `lat` of a cell without latency.
 pub const NO_LATENCY: u16 = 0;
 
-const MAGIC: &[u8; 8] = b"PMTPACK1";
+const MAGIC: &[u8; 8] = b"PMTPACK2";
 
 /// The cells of a pack: rows that are alike.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,6 +97,8 @@ pub enum Section {
     ExampleRow,
     /// Their texts.
     ExampleText,
+    /// Hashes of recipients that are not written in lower case, of their lower case, sorted (u64).
+    MixedCase,
 }
 
 impl Section {
@@ -113,6 +116,7 @@ impl Section {
             Self::ReplyTemplate => 9,
             Self::ExampleRow => 10,
             Self::ExampleText => 11,
+            Self::MixedCase => 12,
             Self::Combo(index) => 16 + u16::from(index),
             Self::Cells(table, column) => {
                 let table = match table {
@@ -214,7 +218,7 @@ pub struct Pack {
 }
 
 fn broken(path: &Path) -> super::Error {
-    std::io::Error::other(format!("{}: the pack is damaged; `pmtop fsck --repair` removes it", path.display())).into()
+    std::io::Error::other(format!("{}: the pack is damaged", path.display())).into()
 }
 
 fn le<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
@@ -346,6 +350,14 @@ pub fn save(root: &Path, segment: &Segment, bytes: &[u8]) -> Result<()> {
     Ok(())
 }
 
+/// Whether a segment's pack, if there is one, is what its rows add up to.
+pub(super) fn is_right(root: &Path, segment: &Segment) -> Result<bool> {
+    let Ok(found) = std::fs::read(root.join(path_of(segment))) else { return Ok(true) };
+    // What the control database says of record types is not relied upon.
+    let any = Segment { by_type: [1; 8], ..segment.clone() };
+    Ok(build(root, &any, None)?.is_some_and(|built| built == found))
+}
+
 /// Builds the packs that are missing, the newest days first, and removes those whose segment is gone. `stop`
 /// is asked between segments. How many were built.
 pub fn tidy(catalog: &Catalog, stop: &dyn Fn() -> bool) -> Result<usize> {
@@ -371,8 +383,7 @@ pub fn tidy(catalog: &Catalog, stop: &dyn Fn() -> bool) -> Result<usize> {
 
 /// Removes packs that belong to no segment.
 fn sweep(root: &Path, snapshot: &Snapshot) {
-    let live: std::collections::HashSet<PathBuf> =
-        snapshot.segments.iter().map(|segment| root.join(path_of(segment))).collect();
+    let live: HashSet<PathBuf> = snapshot.segments.iter().map(|segment| root.join(path_of(segment))).collect();
     let mut folders = vec![root.join("packs")];
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
@@ -380,7 +391,7 @@ fn sweep(root: &Path, snapshot: &Snapshot) {
             if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
                 folders.push(path);
             } else if path.extension().is_some_and(|extension| extension == "pack") && !live.contains(&path) {
-                // Another process may be reading it: an open file stays readable.
+                // A question that still reads it builds it again.
                 std::fs::remove_file(&path).ok();
             }
         }

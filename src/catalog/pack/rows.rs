@@ -54,8 +54,9 @@ pub(super) struct Rows {
     pub(super) outcomes: Vec<Vec<u32>>,
     pub(super) codes: Vec<u32>,
     pub(super) latencies: Vec<Option<i64>>,
-    /// Sender, recipient, message id, time queued and reply, where the segment may hold rows that need them.
-    texts: Option<[ArrayRef; 4]>,
+    recipients: ArrayRef,
+    /// Sender, message id and reply, where the segment may hold rows that need them.
+    texts: Option<[ArrayRef; 3]>,
     queued: Option<ArrayRef>,
 }
 
@@ -71,15 +72,16 @@ impl Rows {
     }
 
     pub(super) fn recipient(&self, row: usize) -> &str {
-        self.text(1, row).unwrap_or_default()
+        let column = self.recipients.as_string::<i32>();
+        if column.is_null(row) { "" } else { column.value(row) }
     }
 
     pub(super) fn message_id(&self, row: usize) -> Option<&str> {
-        self.text(2, row)
+        self.text(1, row)
     }
 
     pub(super) fn reply(&self, row: usize) -> Option<&str> {
-        self.text(3, row)
+        self.text(2, row)
     }
 
     pub(super) fn queued(&self, row: usize) -> Option<Micros> {
@@ -88,7 +90,7 @@ impl Rows {
     }
 }
 
-const TEXTS: [&str; 4] = ["sender", "recipient", "message_id", "dsn_diag"];
+const TEXTS: [&str; 3] = ["sender", "message_id", "dsn_diag"];
 
 /// A schema whose words are dictionaries.
 fn with_words(schema: &Schema) -> SchemaRef {
@@ -151,7 +153,7 @@ pub(super) fn each(
     mut take: impl FnMut(&Rows, &mut Words) -> Result<()>,
 ) -> Result<()> {
     let mut builder = reader(path)?;
-    let mut names: Vec<&str> = vec!["event_time", "smtp_code", "delivery_latency_ms"];
+    let mut names: Vec<&str> = vec!["event_time", "smtp_code", "delivery_latency_ms", "recipient"];
     names.extend(DIMENSIONS.iter().chain(&OUTCOMES));
     if texts {
         names.extend(TEXTS);
@@ -179,9 +181,10 @@ pub(super) fn each(
             outcomes: OUTCOMES.iter().map(|name| ids(&batch, name, words)).collect::<Result<_>>()?,
             codes: codes.iter().map(|code| u32::try_from(code.unwrap_or_default()).unwrap_or_default()).collect(),
             latencies: latencies.iter().collect(),
+            recipients: cast(column("recipient")?, &DataType::Utf8)?,
             texts: if texts {
                 let text = |name: &str| -> Result<ArrayRef> { Ok(cast(column(name)?, &DataType::Utf8)?) };
-                Some([text(TEXTS[0])?, text(TEXTS[1])?, text(TEXTS[2])?, text(TEXTS[3])?])
+                Some([text(TEXTS[0])?, text(TEXTS[1])?, text(TEXTS[2])?])
             } else {
                 None
             },

@@ -4,9 +4,9 @@
 pub mod scan;
 pub mod sums;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
 use hashbrown::HashMap;
 
@@ -69,10 +69,30 @@ pub(super) struct OutcomeWords {
 #[derive(Debug)]
 pub(super) struct Loaded {
     pack: Pack,
+    /// Where its rows are: what cannot be read is built again, once.
+    root: PathBuf,
+    segment: Segment,
+    again: OnceLock<Option<Pack>>,
     number: u64,
     /// By the pack's own number.
     pub(super) words: Vec<u32>,
     pub(super) outcomes: Vec<OutcomeWords>,
+}
+
+impl Loaded {
+    /// Sections of the pack; of one built anew where it was damaged or removed meanwhile.
+    fn read(&self, sections: &[Section]) -> Result<Vec<Vec<u8>>> {
+        let failure = match self.pack.read(sections) {
+            Ok(found) => return Ok(found),
+            Err(failure) => failure,
+        };
+        let again = self.again.get_or_init(|| {
+            let bytes = pack::build(&self.root, &self.segment, None).ok()??;
+            pack::save(&self.root, &self.segment, &bytes).ok();
+            Pack::in_memory(bytes, self.segment.rows)
+        });
+        again.as_ref().map_or(Err(failure), |again| again.read(sections))
+    }
 }
 
 /// A column in memory.
@@ -185,7 +205,7 @@ impl Packs {
         self.words.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn load(&self, pack: Pack) -> Result<Loaded> {
+    fn load(&self, pack: Pack, root: &Path, segment: &Segment) -> Result<Loaded> {
         let sections = pack.read(&[Section::Words, Section::Outcomes])?;
         let mut words = self.words.write().unwrap_or_else(PoisonError::into_inner);
         let local: Vec<u32> = pack::texts(&sections[0]).into_iter().map(|word| words.id(word)).collect();
@@ -199,7 +219,15 @@ impl Packs {
                 code: outcome[7],
             })
             .collect();
-        Ok(Loaded { pack, number: self.next.fetch_add(1, Ordering::Relaxed), words: local, outcomes })
+        Ok(Loaded {
+            pack,
+            root: root.to_owned(),
+            segment: segment.clone(),
+            again: OnceLock::new(),
+            number: self.next.fetch_add(1, Ordering::Relaxed),
+            words: local,
+            outcomes,
+        })
     }
 
     /// The pack of a segment, if it is in memory or on disk.
@@ -209,7 +237,7 @@ impl Packs {
         }
         let pack = Pack::open(root.join(pack::path_of(segment)), segment.rows)?;
         // One that cannot be read is as good as none.
-        let loaded = Arc::new(self.load(pack).ok()?);
+        let loaded = Arc::new(self.load(pack, root, segment).ok()?);
         lock(&self.loaded).insert(segment.path.clone(), Arc::clone(&loaded));
         Some(loaded)
     }
@@ -224,9 +252,17 @@ impl Packs {
         // Where it cannot be written, it is built again by the next process.
         pack::save(root, segment, &bytes).ok();
         let Some(pack) = Pack::in_memory(bytes, segment.rows) else { return Ok(None) };
-        let loaded = Arc::new(self.load(pack)?);
+        let loaded = Arc::new(self.load(pack, root, segment)?);
         lock(&self.loaded).insert(segment.path.clone(), Arc::clone(&loaded));
         Ok(Some(loaded))
+    }
+
+    /// Whether no row of a segment has one of some recipients in another case than lower case; false where
+    /// that is not known.
+    pub(super) fn only_lower(&self, root: &Path, segment: &Segment, recipients: &[u64]) -> bool {
+        let Some(loaded) = self.find(root, segment) else { return false };
+        self.columns(&loaded, [(Section::MixedCase, true)])
+            .is_ok_and(|[mixed]| recipients.iter().all(|hash| mixed.wide().binary_search(hash).is_err()))
     }
 
     /// The rows of a segment in a range that is no whole quarter of an hour.
@@ -244,7 +280,7 @@ impl Packs {
         }
         let Some(bytes) = pack::build(root, segment, Some((from, until)))? else { return Ok(None) };
         let Some(pack) = Pack::in_memory(bytes, segment.rows) else { return Ok(None) };
-        let loaded = Arc::new(self.load(pack)?);
+        let loaded = Arc::new(self.load(pack, root, segment)?);
         let mut edges = lock(&self.edges);
         if edges.len() >= EDGES {
             edges.remove(0);
@@ -270,7 +306,7 @@ impl Packs {
                 }
             }
         }
-        let mut read = loaded.pack.read(&missing)?.into_iter();
+        let mut read = loaded.read(&missing)?.into_iter();
         Ok(std::array::from_fn(|index| {
             if let Some(known) = out[index].take() {
                 return known;
@@ -286,7 +322,7 @@ impl Packs {
 
     /// Texts of a pack; they are not kept.
     pub(super) fn texts(loaded: &Loaded, section: Section) -> Result<Vec<String>> {
-        let bytes = loaded.pack.read(&[section])?.pop().unwrap_or_default();
+        let bytes = loaded.read(&[section])?.pop().unwrap_or_default();
         Ok(pack::texts(&bytes).into_iter().map(str::to_owned).collect())
     }
 }

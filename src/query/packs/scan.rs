@@ -1,5 +1,6 @@
 //! Questions to packs: which table of a pack carries the question, and adding its cells up.
 
+use std::hash::{BuildHasherDefault, Hasher};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -664,18 +665,40 @@ fn count(sums: &mut Sums, slot: u32, mask: u16, fbl: bool, n: u32) {
     }
 }
 
+/// What is a hash already is not hashed again.
+#[derive(Debug, Default)]
+struct Already(u64);
+
+impl Hasher for Already {
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
 /// How many different hashes each slot has in lists that are sorted by hash.
 fn distinct(lists: &[Vec<(u64, u32)>], slots: usize) -> Vec<i64> {
     let part = |from: u64| {
         let mut counts = vec![0i64; slots];
-        let mut seen: HashSet<(u64, u32)> = HashSet::new();
+        let mut seen: HashSet<u64, BuildHasherDefault<Already>> = HashSet::default();
         for share in (from..SHARES).step_by(2) {
             seen.clear();
             let low = share << 58;
             for list in lists {
                 let begin = list.partition_point(|(hash, _)| *hash < low);
                 for entry in list.iter().skip(begin).take_while(|(hash, _)| hash >> 58 == share) {
-                    if seen.insert(*entry) {
+                    // The first bits are those of the share: others come to the front.
+                    let slot = u64::from(entry.1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+                    if seen.insert(entry.0.rotate_left(20) ^ slot) {
                         counts[entry.1 as usize] += 1;
                     }
                 }
