@@ -1,6 +1,7 @@
 //! Questions and their answers: a report over a scope, planned onto rollups or raw Parquet.
 
 pub mod cells;
+pub mod estimate;
 pub mod field;
 pub mod filter;
 pub mod measures;

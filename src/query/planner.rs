@@ -319,6 +319,26 @@ impl Engine {
         PackQuery { scope: &plan.resolved.scope, group: plan.group, split, fbl: &self.fbl_providers }
     }
 
+    /// The ranges of a question that packs do not answer; packs are not built for this.
+    pub(super) fn without_packs(&self, plan: &Plan<'_>) -> Vec<(Option<Micros>, Option<Micros>)> {
+        let whole = vec![(plan.resolved.from, plan.resolved.until)];
+        if !plan.counts_in_rollup() {
+            return whole;
+        }
+        let root = &plan.snapshot.root;
+        let mut dates = BTreeMap::new();
+        for segment in &plan.snapshot.segments {
+            if let Some(date) = segment.date
+                && plan.resolved.admits(segment)
+                && plan.resolved.overlaps(segment)
+            {
+                *dates.entry(date).or_insert(true) &= self.packs.find(root, segment).is_some();
+            }
+        }
+        let packed: Vec<i32> = dates.into_iter().filter(|(_, packed)| *packed).map(|(date, _)| date).collect();
+        if packed.is_empty() { whole } else { gaps(plan, &packed).iter().map(|gap| (gap.from, gap.until)).collect() }
+    }
+
     /// What answers a question. Days of which each segment has a pack are answered from packs; for few rows
     /// one is built on the way.
     fn sources(&self, plan: &Plan<'_>) -> Result<Sources, Failure> {

@@ -505,21 +505,41 @@ impl Raw {
     ) -> DataFusionResult<Vec<(String, u64)>> {
         let column_expr = ident(field.column_name());
         let pattern = format!("%{}%", like_pattern(&text.to_lowercase().replace('*', "")));
+        let wanted = if pattern == "%%" {
+            column_expr.clone().is_not_null()
+        } else {
+            lower(column_expr.clone()).like(lit(pattern))
+        };
         let frame = self
             .rows(snapshot, resolved, |segment| resolved.holds(segment))?
-            .filter(lower(column_expr.clone()).like(lit(pattern)))?
-            .aggregate(vec![column_expr.alias("v")], vec![count(lit(1)).alias("n")])?
-            .sort(vec![SortExpr::new(col("n"), false, false), SortExpr::new(col("v"), true, false)])?
-            .limit(0, Some(most))?;
-        let mut out = Vec::new();
-        for batch in frame.collect().await? {
+            .filter(wanted)?
+            .aggregate(vec![column_expr.alias("v")], vec![count(lit(1)).alias("n")])?;
+        // There may be a value per message: the aggregation goes to disk where it must, and only the
+        // leading ones are kept.
+        let mut leading: Vec<(u64, String)> = Vec::new();
+        let mut least = (0, String::new());
+        let mut stream = frame.execute_stream().await?;
+        let order = |a: &(u64, String), b: &(u64, String)| b.0.cmp(&a.0).then_with(|| a.1.cmp(&b.1));
+        while let Some(batch) = stream.next().await {
+            let batch = batch?;
             let values = text_column(&batch, "v")?;
             let n = column(&batch, "n")?.as_primitive::<Int64Type>();
             for row in 0..batch.num_rows() {
-                out.push((value(&values, row).to_owned(), n.value(row).unsigned_abs()));
+                let n = n.value(row).unsigned_abs();
+                if n < least.0 || n == least.0 && value(&values, row) > least.1.as_str() {
+                    continue;
+                }
+                leading.push((n, value(&values, row).to_owned()));
+                if leading.len() >= most.saturating_mul(2).max(1 << 12) {
+                    leading.sort_unstable_by(order);
+                    leading.truncate(most);
+                    least = leading.last().cloned().unwrap_or_default();
+                }
             }
         }
-        Ok(out)
+        leading.sort_unstable_by(order);
+        leading.truncate(most);
+        Ok(leading.into_iter().map(|(n, value)| (value, n)).collect())
     }
 }
 

@@ -129,3 +129,18 @@ fn a_recipient_is_found_in_any_case() {
         assert_eq!(desk.totals(&[filter])["delivered"], delivered, "{filter}");
     }
 }
+
+#[test]
+fn an_estimate_tells_what_must_be_read() {
+    let (desk, _) = day(7, 1500);
+    pack::tidy(desk.catalog(), &|| false).unwrap();
+    let engine = cli::engine(&desk.config).unwrap();
+    let rows = |report: Report, filters: &[&str]| {
+        let filters = filters.iter().map(|text| Filter::parse(text).unwrap());
+        engine.estimate(&Question::new(report, Scope::new(parse_range("all").unwrap(), filters))).unwrap().rows
+    };
+    assert_eq!(rows(Report::Totals, &["provider=Google", "vmta=v*"]), 0);
+    assert_eq!(rows(Report::Totals, &["recipient=nobody@nowhere.example"]), 0);
+    assert!(rows(Report::Totals, &["recipient=*@nowhere.example"]) > 1000);
+    assert!(rows(Report::Operations { by: Some(Field::Sender), bucket: None }, &[]) > 1000);
+}
