@@ -17,7 +17,7 @@ use super::control::{RollupFile, Segment};
 use super::layout::{self, Layout};
 use super::locks::Lock;
 use super::merge::Shadow;
-use super::{Error, Result, checkpoint, checksum, delta, keys, repair, rollup};
+use super::{Error, Result, checkpoint, checksum, delta, keys, pack, repair, rollup};
 
 /// Something that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,6 +56,8 @@ pub(super) enum Fix {
     Row { table: &'static str, row: Map<String, Value> },
     /// A checkpoint is written anew.
     Checkpoint(&'static str),
+    /// A pack goes; it is built again when it is asked for.
+    Pack,
     /// A file that nothing names goes.
     Orphan,
     /// A file of another program is set aside.
@@ -79,6 +81,7 @@ impl Fix {
             }
             Self::Row { .. } => ("pmtop may count wrongly", "take the row over from the log"),
             Self::Checkpoint(_) => ("other readers may fail", "write a new checkpoint"),
+            Self::Pack => ("answers about its rows may be wrong", "remove it; it is built again from the rows"),
             Self::Orphan => ("it only takes up space", "remove it"),
             Self::Aside => ("the log is not continued", "move it to `damaged/`"),
         }
@@ -167,6 +170,10 @@ fn examine(layout: &Layout, db: &Connection) -> Result<Vec<Finding>> {
             damaged_days.insert(segment.date);
             findings.push(Finding::new(&segment.path, problem, Fix::Segment(Box::new(segment.clone()))));
             continue;
+        }
+        if !pack::is_right(layout.root(), segment)? {
+            let problem = "it is not what the rows of its segment add up to";
+            findings.push(Finding::new(pack::path_of(segment), problem, Fix::Pack));
         }
         let path = segment.keys_path();
         let problem = match checksum::fault(db, layout.root(), &path)? {

@@ -18,7 +18,7 @@ impl Layout {
     /// The layout below a folder; creates what is missing.
     pub fn create(root: &Path) -> io::Result<Self> {
         let layout = Self { root: std::path::absolute(root)? };
-        for folder in ["", "locks", "pins", "staging", "events", "copies", "keys", "rollups", "rejects"] {
+        for folder in ["", "locks", "pins", "staging", "events", "copies", "keys", "rollups", "packs", "rejects"] {
             make_dir(&layout.root.join(folder))?;
         }
         Ok(layout)

@@ -12,6 +12,7 @@ pub mod layout;
 pub mod locks;
 pub mod merge;
 mod moves;
+pub mod pack;
 mod pages;
 pub mod recover;
 mod repair;

@@ -42,7 +42,7 @@ pub(super) fn apply(
                 }
             }
             Fix::Aside => set_aside(layout, &finding.path)?,
-            Fix::Orphan => fs::remove_file(layout.absolute(&finding.path))?,
+            Fix::Orphan | Fix::Pack => fs::remove_file(layout.absolute(&finding.path))?,
             _ => continue,
         }
         finding.repaired = true;

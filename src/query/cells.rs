@@ -258,14 +258,8 @@ impl Cells {
             .collect())
     }
 
-    /// The values of a dimension in cells, most frequent first, for completion.
-    pub fn values(
-        &self,
-        snapshot: &Snapshot,
-        query: &CellQuery<'_>,
-        prefix: &str,
-        most: usize,
-    ) -> Result<Vec<(String, u64)>> {
+    /// Rows by group.
+    pub fn values(&self, snapshot: &Snapshot, query: &CellQuery<'_>) -> Result<HashMap<Arc<str>, i64>> {
         let blocks = self.count_blocks(snapshot, query)?;
         let words = self.words.read().unwrap_or_else(PoisonError::into_inner);
         let group_of = group_reader(query.group);
@@ -277,19 +271,7 @@ impl Cells {
                 *sums.entry(group).or_default() += i64::from(block.n[row]);
             }
         }
-        let prefix = prefix.to_lowercase();
-        let mut found: Vec<(String, u64)> = sums
-            .into_iter()
-            .map(|(id, n)| (words.word(id), n))
-            .filter(|(word, n)| *n > 0 && !word.is_empty() && word.to_lowercase().contains(&prefix))
-            .map(|(word, n)| (word.to_owned(), n.unsigned_abs()))
-            .collect();
-        found.sort_by(|a, b| {
-            let starts = |word: &str| !word.to_lowercase().starts_with(&prefix);
-            (starts(&a.0), std::cmp::Reverse(a.1), &a.0).cmp(&(starts(&b.0), std::cmp::Reverse(b.1), &b.0))
-        });
-        found.truncate(most);
-        Ok(found)
+        Ok(sums.into_iter().map(|(id, n)| (Arc::from(words.word(id)), n)).collect())
     }
 
     fn count_blocks(&self, snapshot: &Snapshot, query: &CellQuery<'_>) -> Result<Vec<Arc<CountBlock>>> {

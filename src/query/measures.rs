@@ -1,8 +1,6 @@
 //! What is counted of events, and how one event adds to it. Rollups and raw rows come together here, so
 //! that a number means the same wherever it was answered from.
 
-use std::collections::BTreeMap;
-
 use crate::catalog::rollup::{latency_bucket, log_gamma};
 use crate::event::{Kind, Role};
 
@@ -103,8 +101,8 @@ pub struct Histogram {
     pub n: i64,
     /// Their sum in milliseconds.
     pub sum: i64,
-    /// By bucket: how many, their sum, the greatest.
-    buckets: BTreeMap<i32, (i64, i64, i64)>,
+    /// By bucket, ascending: how many, their sum, the greatest.
+    buckets: Vec<(i32, (i64, i64, i64))>,
 }
 
 impl Histogram {
@@ -112,7 +110,15 @@ impl Histogram {
     pub fn add(&mut self, bucket: i32, n: i64, sum: i64, max: i64) {
         self.n += n;
         self.sum += sum;
-        let cell = self.buckets.entry(bucket).or_default();
+        let index = match self.buckets.last() {
+            Some((last, _)) if *last >= bucket => self.buckets.binary_search_by_key(&bucket, |(bucket, _)| *bucket),
+            _ => Err(self.buckets.len()),
+        };
+        let index = index.unwrap_or_else(|index| {
+            self.buckets.insert(index, (bucket, (0, 0, 0)));
+            index
+        });
+        let cell = &mut self.buckets[index].1;
         cell.0 += n;
         cell.1 += sum;
         cell.2 = cell.2.max(max);
@@ -125,6 +131,10 @@ impl Histogram {
 
     /// Adds another histogram.
     pub fn merge(&mut self, other: &Self) {
+        if self.buckets.is_empty() {
+            self.clone_from(other);
+            return;
+        }
         for (bucket, (n, sum, max)) in &other.buckets {
             self.add(*bucket, *n, *sum, *max);
         }
@@ -134,10 +144,10 @@ impl Histogram {
     /// value: where others share the bucket it may be up to 1 % too high.
     pub fn max(&self) -> i64 {
         self.buckets
-            .values()
+            .iter()
             .rev()
-            .find(|(n, _, _)| *n > 0)
-            .map_or(0, |(n, sum, max)| if *n == 1 { *sum } else { *max })
+            .find(|(_, (n, _, _))| *n > 0)
+            .map_or(0, |(_, (n, sum, max))| if *n == 1 { *sum } else { *max })
     }
 
     /// How many values fall into each span, given the spans' lower ends in milliseconds, the first of which is 0.
@@ -145,7 +155,7 @@ impl Histogram {
     #[expect(clippy::cast_precision_loss, reason = "counts and ms stay below 2^52")]
     pub fn between(&self, ends: &[i64]) -> Vec<i64> {
         let mut counts = vec![0; ends.len()];
-        for (n, sum, _) in self.buckets.values().filter(|(n, _, _)| *n > 0) {
+        for (_, (n, sum, _)) in self.buckets.iter().filter(|(_, (n, _, _))| *n > 0) {
             let mean = *sum as f64 / *n as f64;
             let span = ends.partition_point(|end| *end as f64 <= mean).saturating_sub(1);
             if let Some(count) = counts.get_mut(span) {
@@ -160,7 +170,7 @@ impl Histogram {
     pub fn mean_of_fastest(&self, share: f64) -> Option<f64> {
         let rank = rank_of(share, self.n);
         let (mut seen, mut total) = (0, 0.0);
-        for (n, sum, _) in self.buckets.values().filter(|(n, _, _)| *n > 0) {
+        for (_, (n, sum, _)) in self.buckets.iter().filter(|(_, (n, _, _))| *n > 0) {
             let taken = (*n).min(rank - seen);
             total += *sum as f64 * taken as f64 / *n as f64;
             seen += taken;
@@ -217,6 +227,15 @@ pub struct Counts {
 }
 
 impl Counts {
+    /// Counts by measure; what is beyond the last measure is left out.
+    pub fn of(measures: &[i64]) -> Self {
+        let mut counts = Self::default();
+        for (mine, others) in counts.counts.iter_mut().zip(measures) {
+            *mine = *others;
+        }
+        counts
+    }
+
     /// Adds `n` rows that add to the measures of a mask.
     pub fn add(&mut self, mask: u16, n: i64) {
         let mut left = mask;

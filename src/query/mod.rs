@@ -2,11 +2,13 @@
 
 pub mod cells;
 pub mod columns;
+pub mod estimate;
 pub mod field;
 pub mod filter;
 pub mod mask;
 pub mod measures;
 pub mod minutes;
+pub mod packs;
 pub mod planner;
 pub mod question;
 pub mod raw;
@@ -17,22 +19,24 @@ pub mod sql;
 pub mod table;
 pub mod time;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use futures::future::BoxFuture;
+use hashbrown::HashMap;
 
-use crate::catalog::merge::ALL_ROLES;
 use crate::catalog::merge::KeyColumn;
 use crate::catalog::{Catalog, Snapshot};
 use crate::config::Config;
 use crate::event::provider::Providers;
 use crate::event::{Micros, RecordType};
-use cells::{CellQuery, Cells};
+use cells::Cells;
 use field::Field;
+use packs::Packs;
+use planner::Plan;
 use question::Failure;
 use raw::{Raw, Resolved};
 use scope::Scope;
@@ -46,6 +50,7 @@ const FRESH: Micros = 15 * MINUTE;
 pub struct Engine {
     catalog: Arc<Catalog>,
     cells: Cells,
+    packs: Packs,
     raw: Raw,
     providers: Providers,
     fbl_providers: Vec<String>,
@@ -54,6 +59,8 @@ pub struct Engine {
     pub limits: crate::config::Query,
     trimmed: AtomicU64,
     masks: AtomicBool,
+    /// Which columns received rows fill, as of one generation.
+    carried: Mutex<(u64, HashMap<Field, bool>)>,
 }
 
 /// A task that is stopped when it is no longer wanted.
@@ -92,6 +99,8 @@ impl Engine {
         Ok(Arc::new(Self {
             catalog,
             cells: Cells::default(),
+            packs: Packs::default(),
+            carried: Mutex::default(),
             raw: Raw { context },
             providers,
             fbl_providers,
@@ -145,6 +154,7 @@ impl Engine {
         let snapshot = self.catalog.snapshot().map_err(Failure::from_catalog)?;
         if self.trimmed.swap(snapshot.generation, Ordering::Relaxed) != snapshot.generation {
             self.cells.keep_only(&snapshot);
+            self.packs.keep_only(&snapshot.segments);
         }
         Ok(snapshot)
     }
@@ -183,7 +193,22 @@ impl Engine {
 
     /// A scope resolved against what is visible.
     pub fn resolve(&self, snapshot: &Snapshot, scope: &Scope, now: Option<Micros>) -> Result<Resolved, Failure> {
-        Resolved::new(&self.catalog, snapshot, scope, now).map_err(Failure::from_catalog)
+        let mut resolved = Resolved::new(&self.catalog, snapshot, scope, now).map_err(Failure::from_catalog)?;
+        let recipients: Vec<&filter::Filter> =
+            scope.filters().iter().filter(|filter| filter.field == Field::Recipient).collect();
+        if !recipients.is_empty() && recipients.iter().all(|filter| !filter.has_wildcard() && !filter.value.is_empty())
+        {
+            let hashes: Vec<u64> =
+                recipients.iter().map(|filter| crate::catalog::pack::lower_hash(&filter.value)).collect();
+            let lower = |segment: &&crate::catalog::control::Segment| {
+                resolved.admits(segment)
+                    && resolved.overlaps(segment)
+                    && self.packs.only_lower(&snapshot.root, segment, &hashes)
+            };
+            let paths = snapshot.segments.iter().filter(lower).map(|segment| segment.path.clone()).collect();
+            resolved.lower = Arc::new(paths);
+        }
+        Ok(resolved)
     }
 
     /// The record types that were logged on the days of a scope, as bits.
@@ -255,10 +280,23 @@ impl Engine {
                         filter::Filter::exclude(field, ""),
                     ],
                 );
-                let query =
-                    CellQuery { scope: &scope, from: None, until: None, group: None, bucket: None, roles: ALL_ROLES };
-                let found = self.cells.counts(snapshot, &query, &|_| false).map_err(Failure::from_catalog)?;
-                Ok(found.values().any(|counts| counts.get(measures::Measure::Received) > 0))
+                let known = |carried: &(u64, HashMap<Field, bool>)| {
+                    carried.1.get(&field).copied().filter(|_| carried.0 == snapshot.generation)
+                };
+                let lock = || self.carried.lock().unwrap_or_else(PoisonError::into_inner);
+                if let Some(known) = known(&lock()) {
+                    return Ok(known);
+                }
+                let all = self.resolve(snapshot, &scope, None)?;
+                let plan = Plan { snapshot, resolved: &all, group: None, bucket: None };
+                let found = self.count_now(&plan)?;
+                let carry = found.values().any(|counts| counts.get(measures::Measure::Received) > 0);
+                let mut carried = lock();
+                if carried.0 != snapshot.generation {
+                    *carried = (snapshot.generation, HashMap::new());
+                }
+                carried.1.insert(field, carry);
+                Ok(carry)
             }
             _ => Ok(false),
         }
@@ -302,12 +340,11 @@ impl Engine {
         }
         let scope = Scope::default();
         let from = self.now(&snapshot)?.map(|now| time::floor(now - 7 * DAY, DAY));
-        if field.in_rollup() {
-            let query =
-                CellQuery { scope: &scope, from, until: None, group: Some(field), bucket: None, roles: ALL_ROLES };
-            return self.cells.values(&snapshot, &query, text, most).map_err(Failure::from_catalog);
-        }
         let resolved = self.resolve(&snapshot, &scope, None)?.between(from, None);
+        if field.in_rollup() {
+            let plan = Plan { snapshot: &snapshot, resolved: &resolved, group: Some(field), bucket: None };
+            return self.values_now(&plan, text, most);
+        }
         self.raw.values(&snapshot, &resolved, field, text, most).await.map_err(Failure::from_engine)
     }
 
@@ -319,6 +356,11 @@ impl Engine {
     /// The rollups in memory.
     pub fn cells(&self) -> &Cells {
         &self.cells
+    }
+
+    /// The packs in memory.
+    pub fn packs(&self) -> &Packs {
+        &self.packs
     }
 }
 

@@ -10,12 +10,13 @@ use datafusion::common::ScalarValue;
 use datafusion::dataframe::DataFrame;
 use datafusion::error::Result as DataFusionResult;
 use datafusion::execution::SendableRecordBatchStream;
-use datafusion::functions::expr_fn::{concat, date_bin, lower};
-use datafusion::functions_aggregate::expr_fn::{count, count_distinct, max, sum};
+use datafusion::functions::expr_fn::{date_bin, lower};
+use datafusion::functions_aggregate::expr_fn::{count, max, sum};
 use datafusion::logical_expr::{Expr, SortExpr, cast as cast_expr, lit, when};
 use datafusion::prelude::{SessionContext, col, ident};
 
-use hashbrown::HashMap;
+use futures::StreamExt as _;
+use hashbrown::{HashMap, HashSet};
 
 use super::cells::{ClassCounts, GroupKey};
 use super::field::{Compare, Field};
@@ -26,6 +27,7 @@ use super::scope::{Conditions, Scope};
 use crate::catalog::control::Segment;
 use crate::catalog::keys::{Subset, subset};
 use crate::catalog::merge::hides;
+use crate::catalog::pack::message_hash;
 use crate::catalog::rollup::log_gamma;
 use crate::catalog::table::SegmentTable;
 use crate::catalog::{Catalog, Snapshot};
@@ -48,6 +50,9 @@ pub struct Resolved {
     pub files: Option<Vec<i64>>,
     /// What is otherwise among several files alone.
     subset: Arc<Subset>,
+    /// Segments in which the recipients asked for stand in lower case only, so that a plain comparison, which
+    /// Bloom filters serve, finds them.
+    pub(super) lower: Arc<HashSet<String>>,
 }
 
 impl Resolved {
@@ -75,7 +80,8 @@ impl Resolved {
                     .collect(),
             )
         };
-        let mut resolved = Self { scope: scope.clone(), from, until, roles, files, subset: Arc::default() };
+        let mut resolved =
+            Self { scope: scope.clone(), from, until, roles, files, subset: Arc::default(), lower: Arc::default() };
         if resolved.files.as_ref().is_some_and(|files| files.len() > 1) {
             let chosen: Vec<&Segment> = snapshot
                 .segments
@@ -136,8 +142,8 @@ impl Resolved {
         }
     }
 
-    /// The conditions as one expression; `None` where everything passes.
-    pub fn predicate(&self) -> Option<Expr> {
+    /// The conditions as one expression; `None` where everything passes. `lower`: recipients are in lower case.
+    fn predicate(&self, lower: bool) -> Option<Expr> {
         let time = |micros| lit(ScalarValue::TimestampMicrosecond(Some(micros), Some(Arc::from("UTC"))));
         let mut parts = Vec::new();
         if let Some(from) = self.from {
@@ -151,7 +157,7 @@ impl Resolved {
         }
         for (field, conditions) in self.scope.by_field() {
             if !matches!(field, Field::Type | Field::File) {
-                parts.extend(condition(field, &conditions));
+                parts.extend(condition(field, &conditions, lower && field == Field::Recipient));
             }
         }
         parts.into_iter().reduce(Expr::and)
@@ -169,25 +175,27 @@ fn file_passes(conditions: &Conditions, id: i64, name: &str, path: &str) -> bool
 }
 
 /// The conditions on one field.
-fn condition(field: Field, conditions: &Conditions) -> Vec<Expr> {
-    let mut parts: Vec<Expr> = conditions.exclude.iter().map(|filter| is_not(field, filter)).collect();
+fn condition(field: Field, conditions: &Conditions, lower: bool) -> Vec<Expr> {
+    let mut parts: Vec<Expr> = conditions.exclude.iter().map(|filter| is_not(field, filter, lower)).collect();
     // Many plain values are one look-up in a set; the rest are compared one by one.
     let (plain, others): (Vec<&Filter>, Vec<&Filter>) = conditions.include.iter().partition(|filter| {
         conditions.include.len() > 3 && field != Field::Status && !filter.has_wildcard() && !filter.value.is_empty()
     });
-    let set = (!plain.is_empty()).then(|| is_one_of(field, &plain));
-    if let Some(any) = others.into_iter().map(|filter| is(field, filter)).chain(set).reduce(Expr::or) {
+    let set = (!plain.is_empty()).then(|| is_one_of(field, &plain, lower));
+    if let Some(any) = others.into_iter().map(|filter| is(field, filter, lower)).chain(set).reduce(Expr::or) {
         parts.push(any);
     }
     parts
 }
 
 /// Rows without a value are NULL, and `NOT NULL = x` must keep them.
-fn is_not(field: Field, filter: &Filter) -> Expr {
-    when(is(field, filter), lit(false)).otherwise(lit(true)).unwrap_or_else(|_| Expr::Not(Box::new(is(field, filter))))
+fn is_not(field: Field, filter: &Filter, lower: bool) -> Expr {
+    let found = is(field, filter, lower);
+    when(found.clone(), lit(false)).otherwise(lit(true)).unwrap_or_else(|_| Expr::Not(Box::new(found)))
 }
 
-fn is(field: Field, filter: &Filter) -> Expr {
+/// `lower`: the column is in lower case.
+fn is(field: Field, filter: &Filter, lower: bool) -> Expr {
     let column = ident(field.column_name());
     if field == Field::Status {
         let code = cast_expr(col("smtp_code"), DataType::Utf8View);
@@ -200,17 +208,17 @@ fn is(field: Field, filter: &Filter) -> Expr {
         return column.is_null();
     }
     match field.compare() {
-        Compare::IgnoreCase if is_stored_lower(field) => text_is(column, &filter.value.to_lowercase(), false),
+        Compare::IgnoreCase if lower || is_stored_lower(field) => text_is(column, &filter.value.to_lowercase(), false),
         Compare::IgnoreCase => text_is(column, &filter.value.to_lowercase(), true),
         _ => text_is(column, &filter.value, false),
     }
 }
 
-fn is_one_of(field: Field, filters: &[&Filter]) -> Expr {
+fn is_one_of(field: Field, filters: &[&Filter], is_lower: bool) -> Expr {
     let column = ident(field.column_name());
     let ignore_case = field.compare() == Compare::IgnoreCase;
     let value = |filter: &&Filter| lit(if ignore_case { filter.value.to_lowercase() } else { filter.value.clone() });
-    let column = if ignore_case && !is_stored_lower(field) { lower(column) } else { column };
+    let column = if ignore_case && !is_lower && !is_stored_lower(field) { lower(column) } else { column };
     column.in_list(filters.iter().map(value).collect(), false)
 }
 
@@ -261,16 +269,25 @@ impl Raw {
         resolved: &Resolved,
         keep: impl Fn(&Segment) -> bool,
     ) -> DataFusionResult<DataFrame> {
-        let table = SegmentTable::new(snapshot, |segment| resolved.overlaps(segment) && keep(segment));
-        let mut frame = self.context.read_table(Arc::new(table))?;
+        let part = |lower: bool| {
+            SegmentTable::new(snapshot, |segment| {
+                resolved.overlaps(segment) && keep(segment) && resolved.lower.contains(&segment.path) == lower
+            })
+        };
+        let mut frame = self.context.read_table(Arc::new(part(false)))?;
         if !resolved.subset.rows.is_empty() {
             let batches = resolved.subset.rows.iter().map(as_queried).collect::<DataFusionResult<Vec<_>>>()?;
             frame = frame.union(self.context.read_batches(batches)?)?;
         }
-        match resolved.predicate() {
+        let filtered = |frame: DataFrame, lower: bool| match resolved.predicate(lower) {
             Some(predicate) => frame.filter(predicate),
             None => Ok(frame),
+        };
+        let frame = filtered(frame, false)?;
+        if resolved.lower.is_empty() {
+            return Ok(frame);
         }
+        frame.union(filtered(self.context.read_table(Arc::new(part(true)))?, true)?)
     }
 
     /// Counts by group and bucket.
@@ -392,44 +409,48 @@ impl Raw {
         Ok(sums)
     }
 
-    /// Distinct messages with at least one deferral, by group and bucket (SPEC §4: message id and
-    /// recipient, else sender, recipient, queued time and job).
+    /// The messages (by hash) with at least one deferral, by group and bucket (SPEC §4).
     pub async fn deferred(
         &self,
         snapshot: &Snapshot,
         resolved: &Resolved,
         group: Option<Field>,
         bucket: Option<Micros>,
-    ) -> DataFusionResult<HashMap<GroupKey, i64>> {
-        let text = |name: &str| {
-            datafusion::functions::core::expr_fn::coalesce(vec![cast_expr(col(name), DataType::Utf8), lit("")])
-        };
-        let separator = || lit("\u{1f}");
-        let recipient = || lower(text("recipient"));
-        let with_id = concat(vec![text("message_id"), separator(), recipient()]);
-        let queued = datafusion::functions::core::expr_fn::coalesce(vec![
-            cast_expr(cast_expr(col("queued_time"), DataType::Int64), DataType::Utf8),
-            lit(""),
-        ]);
-        let without_id =
-            concat(vec![text("sender"), separator(), recipient(), separator(), queued, separator(), text("job_id")]);
-        let message = when(col("message_id").is_not_null(), with_id).otherwise(without_id)?;
+    ) -> DataFusionResult<HashMap<GroupKey, HashSet<u64>>> {
         let frame = self
             .rows(snapshot, resolved, |segment| resolved.holds(segment) && segment.holds(1 << RecordType::T.index()))?
             .filter(col("kind").eq(lit(Kind::Deferred.as_str())))?
-            .aggregate(
-                vec![group_expr(group).alias("g"), bucket_expr(bucket).alias("b")],
-                vec![count_distinct(message).alias("n")],
-            )?;
-        let mut sums = HashMap::new();
-        for batch in frame.collect().await? {
+            .select(vec![
+                group_expr(group).alias("g"),
+                bucket_expr(bucket).alias("b"),
+                col("message_id"),
+                col("recipient"),
+                col("sender"),
+                col("queued_time"),
+                col("job_id"),
+            ])?;
+        let mut found: HashMap<GroupKey, HashSet<u64>> = HashMap::new();
+        let mut stream = frame.execute_stream().await?;
+        while let Some(batch) = stream.next().await {
+            let batch = batch?;
             let rows = Rows::of(&batch)?;
-            let n = column(&batch, "n")?.as_primitive::<Int64Type>();
+            let text = |name: &str| text_column(&batch, name);
+            let (id, recipient, sender, job) =
+                (text("message_id")?, text("recipient")?, text("sender")?, text("job_id")?);
+            let queued = cast(column(&batch, "queued_time")?, &timestamp())?;
+            let queued = queued.as_primitive::<TimestampMicrosecondType>();
             for row in 0..batch.num_rows() {
-                sums.insert(rows.key(row), n.value(row));
+                let hash = message_hash(
+                    (!id.is_null(row)).then(|| value(&id, row)),
+                    value(&recipient, row),
+                    value(&sender, row),
+                    (!queued.is_null(row)).then(|| queued.value(row)),
+                    value(&job, row),
+                );
+                found.entry(rows.key(row)).or_default().insert(hash);
             }
         }
-        Ok(sums)
+        Ok(found)
     }
 
     /// Rows with a reply class, by group and class.
@@ -484,21 +505,41 @@ impl Raw {
     ) -> DataFusionResult<Vec<(String, u64)>> {
         let column_expr = ident(field.column_name());
         let pattern = format!("%{}%", like_pattern(&text.to_lowercase().replace('*', "")));
+        let wanted = if pattern == "%%" {
+            column_expr.clone().is_not_null()
+        } else {
+            lower(column_expr.clone()).like(lit(pattern))
+        };
         let frame = self
             .rows(snapshot, resolved, |segment| resolved.holds(segment))?
-            .filter(lower(column_expr.clone()).like(lit(pattern)))?
-            .aggregate(vec![column_expr.alias("v")], vec![count(lit(1)).alias("n")])?
-            .sort(vec![SortExpr::new(col("n"), false, false), SortExpr::new(col("v"), true, false)])?
-            .limit(0, Some(most))?;
-        let mut out = Vec::new();
-        for batch in frame.collect().await? {
+            .filter(wanted)?
+            .aggregate(vec![column_expr.alias("v")], vec![count(lit(1)).alias("n")])?;
+        // There may be a value per message: the aggregation goes to disk where it must, and only the
+        // leading ones are kept.
+        let mut leading: Vec<(u64, String)> = Vec::new();
+        let mut least = (0, String::new());
+        let mut stream = frame.execute_stream().await?;
+        let order = |a: &(u64, String), b: &(u64, String)| b.0.cmp(&a.0).then_with(|| a.1.cmp(&b.1));
+        while let Some(batch) = stream.next().await {
+            let batch = batch?;
             let values = text_column(&batch, "v")?;
             let n = column(&batch, "n")?.as_primitive::<Int64Type>();
             for row in 0..batch.num_rows() {
-                out.push((value(&values, row).to_owned(), n.value(row).unsigned_abs()));
+                let n = n.value(row).unsigned_abs();
+                if n < least.0 || n == least.0 && value(&values, row) > least.1.as_str() {
+                    continue;
+                }
+                leading.push((n, value(&values, row).to_owned()));
+                if leading.len() >= most.saturating_mul(2).max(1 << 12) {
+                    leading.sort_unstable_by(order);
+                    leading.truncate(most);
+                    least = leading.last().cloned().unwrap_or_default();
+                }
             }
         }
-        Ok(out)
+        leading.sort_unstable_by(order);
+        leading.truncate(most);
+        Ok(leading.into_iter().map(|(n, value)| (value, n)).collect())
     }
 }
 

@@ -43,6 +43,29 @@ impl ReplyGroup {
         let words: Vec<&str> = words.split_whitespace().collect();
         format!("*{}*", words.join("*"))
     }
+
+    /// Groups that say the same, as one.
+    pub fn joined(groups: Vec<Self>) -> Vec<Self> {
+        let mut out: HashMap<(String, String, String), Self> = HashMap::new();
+        for group in groups {
+            let key = (group.template.clone(), group.class.clone(), group.provider.clone());
+            match out.entry(key) {
+                std::collections::hash_map::Entry::Vacant(entry) => {
+                    entry.insert(group);
+                }
+                std::collections::hash_map::Entry::Occupied(mut entry) => {
+                    let known = entry.get_mut();
+                    known.n += group.n;
+                    known.first = known.first.into_iter().chain(group.first).min();
+                    known.last = known.last.max(group.last);
+                    if group.example < known.example {
+                        known.example = group.example;
+                    }
+                }
+            }
+        }
+        out.into_values().collect()
+    }
 }
 
 impl Raw {

@@ -28,8 +28,8 @@ pub struct Conditions {
 impl Conditions {
     /// Whether a cell passes all conditions.
     pub fn allow(&self, cell: &str) -> bool {
-        (self.include.is_empty() || self.include.iter().any(|filter| filter.matches(cell)))
-            && !self.exclude.iter().any(|filter| filter.matches(cell))
+        let hit = |filter: &Filter| filter.may_match(cell) && filter.matches(cell);
+        (self.include.is_empty() || self.include.iter().any(hit)) && !self.exclude.iter().any(hit)
     }
 }
 

@@ -395,7 +395,7 @@ impl Asked<'_> {
 
     async fn replies(&self, scope: &Scope) -> Result<Table, Failure> {
         let resolved = self.engine.resolve(self.snapshot, scope, self.now)?;
-        let groups = self.engine.raw().replies(self.snapshot, &resolved).await.map_err(Failure::from_engine)?;
+        let groups = self.engine.replies(self.snapshot, &resolved).await?;
         Ok(arrange(replies(groups), self.page, Some("n")))
     }
 

@@ -21,6 +21,7 @@ use crate::catalog::commit::remove_file;
 use crate::catalog::control::FileRow;
 use crate::catalog::keep::keep;
 use crate::catalog::locks::Lock;
+use crate::catalog::pack;
 use crate::config::Config;
 use crate::export::{self, Saved};
 use crate::inbox::{Arrivals, Inbox};
@@ -207,6 +208,7 @@ impl Keeper {
             if due && self.owns.load(Ordering::Relaxed) {
                 // What cannot be done now is tried again later; nothing depends on it.
                 keep(self.engine.catalog(), &self.retention, clock()).ok();
+                pack::tidy(self.engine.catalog(), &|| self.stop.load(Ordering::Relaxed)).ok();
                 kept = self.engine.catalog().control(|control| control.generation()).ok();
                 (seen, quiet, since) = (kept, Duration::ZERO, Duration::ZERO);
             }

@@ -11,7 +11,7 @@ const TABLE: &[(&str, &[&str])] = &[
     ("config", &["event"]),
     ("reply", &["event"]),
     ("inbox", &["config"]),
-    ("catalog", &["event", "config"]),
+    ("catalog", &["event", "config", "reply"]),
     ("ingest", &["text", "event", "config", "reply", "inbox", "catalog"]),
     ("query", &["text", "event", "config", "reply", "catalog"]),
     ("dashboard", &["query"]),

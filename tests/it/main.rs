@@ -23,6 +23,7 @@ mod journeys;
 mod large;
 mod live;
 mod mutants;
+mod packs;
 mod reports;
 mod screens;
 mod support;
