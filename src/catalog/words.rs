@@ -19,11 +19,15 @@ use parquet::schema::types::ColumnDescPtr;
 use super::pages::{
     BLOOM_FPP, Compressor, PAGE_ROWS, Pages, With, count, no_text, number, put_all, put_hybrid, put_levels, put_plain,
 };
+use super::write::ROW_GROUP;
 
 /// A larger dictionary would not help: values are written as they are.
 const DICTIONARY_BYTES: usize = 1 << 20;
 /// Longer words are left out of the statistics, and with them their column's.
 const STATISTICS_BYTES: usize = 128;
+
+/// So many rows at first are taken for the beginning of a whole row group.
+const MANY: usize = 8192;
 
 /// "No value" among codes.
 const NONE: u32 = u32::MAX;
@@ -64,6 +68,9 @@ impl WordColumn {
         if let Some(dictionary) = rows.as_dictionary_opt::<Int32Type>() {
             let words = dictionary.values().as_string_opt::<i32>().ok_or_else(no_text)?;
             let keys = dictionary.keys();
+            if self.codes.is_empty() && keys.len() >= MANY {
+                self.codes.reserve_exact(ROW_GROUP);
+            }
             self.codes.reserve(keys.len());
             if keys.null_count() == keys.len() {
                 self.codes.resize(self.codes.len() + keys.len(), NONE);
