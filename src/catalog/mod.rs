@@ -13,6 +13,7 @@ pub mod layout;
 pub mod locks;
 pub mod merge;
 mod moves;
+mod numbers;
 mod pages;
 pub mod recover;
 mod repair;

@@ -17,7 +17,7 @@ use parquet::file::statistics::Statistics;
 use parquet::schema::types::ColumnDescPtr;
 
 use super::pages::{
-    BLOOM_FPP, Compressor, PAGE_ROWS, Pages, With, count, no_text, number, put_all, put_hybrid, put_levels, put_plain,
+    BLOOM_FPP, Compressor, PAGE_ROWS, Pages, With, no_text, number, put_all, put_code_page, put_levels, put_plain,
 };
 use super::write::ROW_GROUP;
 
@@ -125,7 +125,6 @@ impl WordColumn {
             self.words.iter().for_each(|word| put_plain(&mut body, word));
             pages.put_dictionary(&body, self.words.len(), compressor)?;
         }
-        let width = (u32::BITS - count(self.words.len().saturating_sub(1)).leading_zeros()).max(1);
         let longest = self.words.iter().map(|word| word.len()).max().unwrap_or_default();
         let wanted = self.with.statistics && longest <= STATISTICS_BYTES;
         let mut index = ColumnIndexBuilder::new(Type::BYTE_ARRAY);
@@ -149,8 +148,7 @@ impl WordColumn {
                 &there
             };
             if by_code {
-                body.push(width.to_le_bytes()[0]);
-                put_hybrid(&mut body, present, width);
+                put_code_page(&mut body, present, self.words.len());
             } else {
                 present.iter().for_each(|code| put_plain(&mut body, &self.words[*code as usize]));
             }

@@ -22,6 +22,7 @@ use super::Result;
 use super::checksum::{Hashed, Sum};
 use super::control::Segment;
 use super::durable::Durable;
+use super::numbers::{NumberColumn, RisingColumn, is_number};
 use super::pages::{Compressor, With};
 use super::texts::TextColumn;
 use super::words::WordColumn;
@@ -96,6 +97,8 @@ pub struct Staged {
 enum Column {
     Words(WordColumn),
     Text(Box<TextColumn>),
+    Rising(Box<RisingColumn>),
+    Numbers(Box<NumberColumn>),
     Other(Box<ArrowColumnWriter>),
 }
 
@@ -130,6 +133,8 @@ impl TableWriter {
                 match column {
                     Column::Words(words) => words.push(&values)?,
                     Column::Text(text) => text.push(&values, &mut self.compressor)?,
+                    Column::Rising(times) => times.push(&values, &mut self.compressor)?,
+                    Column::Numbers(numbers) => numbers.push(&values)?,
                     Column::Other(writer) => {
                         for leaf in compute_leaves(self.schema.field(index), &values)? {
                             writer.write(&leaf)?;
@@ -161,6 +166,13 @@ impl TableWriter {
                 Column::Words(WordColumn::new(column, with))
             } else if values.data_type() == &DataType::Utf8 {
                 Column::Text(Box::new(TextColumn::new(column, with.bloom.then_some(ROW_GROUP))?))
+            } else if is_number(values.data_type()) {
+                match properties.encoding(column.path()) {
+                    Some(Encoding::DELTA_BINARY_PACKED) => {
+                        Column::Rising(Box::new(RisingColumn::new(column, with.statistics)))
+                    }
+                    _ => Column::Numbers(Box::new(NumberColumn::new(column, with.statistics))),
+                }
             } else {
                 Column::Other(Box::new(writer))
             });
@@ -178,6 +190,14 @@ impl TableWriter {
                 }
                 Column::Text(text) => {
                     let (bytes, close) = text.close(&mut self.compressor)?;
+                    group.append_column(&bytes, close)?;
+                }
+                Column::Rising(times) => {
+                    let (bytes, close) = times.close(&mut self.compressor)?;
+                    group.append_column(&bytes, close)?;
+                }
+                Column::Numbers(numbers) => {
+                    let (bytes, close) = numbers.close(&mut self.compressor)?;
                     group.append_column(&bytes, close)?;
                 }
                 Column::Other(writer) => writer.close()?.append_to_row_group(&mut group)?,
@@ -335,6 +355,15 @@ fn is_sorted(times: &ArrayRef) -> bool {
         Some(times) => times.iter().is_sorted(),
         None => true,
     }
+}
+
+/// Writes numbers as a segment has them.
+#[cfg(test)]
+pub(super) fn write_numbers_for_tests(path: &Path, batch: &RecordBatch) {
+    let compressor = Compressor::zstd(ZSTD_LEVEL).unwrap();
+    let mut writer = TableWriter::create(path, &batch.schema(), properties(), compressor).unwrap();
+    writer.write(batch).unwrap();
+    writer.close().unwrap();
 }
 
 /// Writes a table of rollup cells, durable, into `staging/`.
