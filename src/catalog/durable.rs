@@ -27,8 +27,11 @@ impl Durable {
             let synced = sync();
             WAITING.fetch_sub(1, Ordering::Relaxed);
             synced
-        })?;
-        Ok(Self(Arc::new(Mutex::new(Some(thread)))))
+        });
+        if thread.is_err() {
+            WAITING.fetch_sub(1, Ordering::Relaxed);
+        }
+        Ok(Self(Arc::new(Mutex::new(Some(thread?)))))
     }
 
     /// Waits until they are durable.
