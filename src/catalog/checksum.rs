@@ -1,36 +1,63 @@
 //! What each file of the catalog hashes to, so that a flipped bit is found; Parquet pages that are written
 //! here carry no checksums of their own.
 
+use std::collections::HashMap;
 use std::fs::File;
-use std::io::Read as _;
+use std::io::{self, Read as _, Write};
 use std::path::Path;
 
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-use super::{Error, Result};
+use super::{Error, Result, layout};
+
+/// The size and the hash of a file.
+pub type Sum = (i64, i64);
 
 /// The table of hashes, by path below the catalog's folder.
 pub const SCHEMA: &str =
     "CREATE TABLE IF NOT EXISTS checksums (path TEXT PRIMARY KEY, bytes INTEGER NOT NULL, xxh3 INTEGER NOT NULL)";
 
-/// Notes the files that a commit brought, and forgets those that it took away.
-pub fn record(db: &Connection, root: &Path, seq: i64) -> Result<()> {
+/// A new file that is hashed while it is written, from its beginning to its end.
+pub(super) struct Hashed {
+    file: File,
+    hasher: xxhash_rust::xxh3::Xxh3,
+    bytes: i64,
+}
+
+impl Hashed {
+    /// Creates a file.
+    pub(super) fn create(path: &Path) -> io::Result<Self> {
+        Ok(Self { file: layout::create_new(path)?, hasher: xxhash_rust::xxh3::Xxh3::new(), bytes: 0 })
+    }
+
+    /// The file and what it hashes to.
+    pub(super) fn end(self) -> (File, Sum) {
+        (self.file, (self.bytes, self.hasher.digest().cast_signed()))
+    }
+}
+
+impl Write for Hashed {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.file.write(bytes)?;
+        self.hasher.update(bytes.get(..written).unwrap_or_default());
+        self.bytes += i64::try_from(written).unwrap_or_default();
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+/// Notes the files that a commit brought, and forgets those that it took away. `known`: what some of them
+/// hash to, found while they were written.
+pub fn record(db: &Connection, root: &Path, seq: i64, known: &HashMap<String, Sum>) -> Result<()> {
     const PATHS: &str = "SELECT path FROM segments WHERE seq_CHANGE = ?1
        UNION ALL SELECT 'keys/' || path FROM segments WHERE seq_CHANGE = ?1
        UNION ALL SELECT path FROM rollups WHERE seq_CHANGE = ?1";
-    let added = paths(db, &PATHS.replace("CHANGE", "added"), seq)?;
-    // Other commits wait meanwhile.
-    let hash = |from: usize| -> Result<Vec<_>> {
-        added.iter().skip(from).step_by(2).map(|path| Ok((path, hash_file(&root.join(path))?))).collect()
-    };
-    let (others, hashes) = std::thread::scope(|scope| {
-        let others = scope.spawn(|| hash(1));
-        let hashes = hash(0);
-        (others.join(), hashes)
-    });
-    let others = others.unwrap_or_else(|_| Err(std::io::Error::other("hashing stopped").into()))?;
-    for (path, found) in hashes?.into_iter().chain(others) {
-        put(db, path, found)?;
+    for path in paths(db, &PATHS.replace("CHANGE", "added"), seq)? {
+        let sum = known.get(&path).map_or_else(|| hash_file(&root.join(&path)), |sum| Ok(*sum))?;
+        put(db, &path, sum)?;
     }
     for path in paths(db, &PATHS.replace("CHANGE", "removed"), seq)? {
         db.execute("DELETE FROM checksums WHERE path = ?1", [path])?;

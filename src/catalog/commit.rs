@@ -1,11 +1,12 @@
 //! The moment at which files come or go: rows are merged with those of other files, segments and rollups
 //! get into place, and one transaction says so.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::checksum::Sum;
 use super::control::{Change, Control, FileDone, FileRow, Leaving, RollupFile, Segment};
 use super::layout::{self, Layout};
 use super::locks::Lock;
@@ -215,7 +216,7 @@ fn other_states(
     if states.iter().all(|state| shorter.contains(&state.id)) {
         return Ok(None);
     }
-    let fresh: Vec<Source> = incoming.segments.iter().map(Source::fresh).collect();
+    let fresh: Vec<Source> = incoming.segments.iter().map(Source::of).collect();
     let own = Prints::of(fresh.iter(), incoming.file_id, None)?;
     for state in states {
         if state.bytes > bytes && state.rows + 1 >= done.rows {
@@ -247,7 +248,7 @@ fn apply(
     let layout = catalog.layout();
     let nothing = FileDone::default();
     let mut sources: Vec<Source> =
-        incoming.iter().flat_map(|incoming| incoming.segments.iter().map(Source::fresh)).collect();
+        incoming.iter().flat_map(|incoming| incoming.segments.iter().map(Source::of)).collect();
     sources.extend(live);
     let gone: HashSet<i64> = leaving.iter().map(|file| file.id).collect();
     let coming = incoming.as_ref().map_or((-1, &nothing), |incoming| (incoming.file_id, &incoming.done));
@@ -265,30 +266,36 @@ fn apply(
         match moves.get(&index) {
             Some(moved) => {
                 places.extend(rewrite(staging, source, moved, &mut rollup)?);
-                if !source.fresh {
+                if !source.fresh() {
                     change.removed.push(source.segment.path.clone());
                 }
             }
-            None if source.fresh => places.push(Staged {
-                path: source.path.clone(),
-                keys: source.keys.clone(),
-                segment: source.segment.clone(),
-            }),
-            None => {}
+            None => places.extend(source.staged.clone()),
         }
     }
     let merged =
         places.iter().filter(|staged| !staged.segment.is_events()).map(|staged| staged.segment.rows_of(new_file)).sum();
     let rollups = rollup.write(staging.path(), &unique())?;
     place(layout, &places, &rollups)?;
+    change.sums = sums_of(&places);
     change.added = places.into_iter().map(|staged| staged.segment).collect();
     change.rollups = rollups.into_iter().map(|(_, rollup)| rollup).collect();
     let generation = catalog.control(|control| control.commit(&change, now))?;
     Ok((generation, merged))
 }
 
-/// Renames finished files to where the commit will say they are, and makes their names durable.
+/// What the files of segments hash to, by the paths that they will have.
+pub(super) fn sums_of(segments: &[Staged]) -> HashMap<String, Sum> {
+    let both = |staged: &Staged| {
+        let [rows, keys] = staged.sums;
+        [(staged.segment.path.clone(), rows), (staged.segment.keys_path(), keys)]
+    };
+    segments.iter().flat_map(both).collect()
+}
+
+/// Renames finished files, once they are durable, to where the commit will say they are, and makes their names durable.
 pub(super) fn place(layout: &Layout, segments: &[Staged], rollups: &[(PathBuf, RollupFile)]) -> Result<()> {
+    segments.iter().try_for_each(|staged| staged.durable.wait())?;
     let keys = segments.iter().map(|staged| (&staged.keys, staged.segment.keys_path()));
     let rows = segments.iter().map(|staged| (&staged.path, staged.segment.path.clone()));
     let rollups = rollups.iter().map(|(from, rollup)| (from, rollup.path.clone()));

@@ -252,6 +252,8 @@ pub struct Change {
     pub rollups: Vec<RollupFile>,
     /// Paths of rollup files that go.
     pub removed_rollups: Vec<String>,
+    /// What some of the files that come hash to, by path; others are read for it.
+    pub sums: HashMap<String, checksum::Sum>,
     /// Files whose rows go.
     pub leaving: Vec<Leaving>,
     /// The first day whose events are kept from now on.
@@ -756,7 +758,7 @@ impl Control {
                 params![rollup.path, rollup.kind, rollup.date, rollup.rows, seq],
             )?;
         }
-        checksum::record(&tx, &self.root, seq)?;
+        checksum::record(&tx, &self.root, seq, &change.sums)?;
         delta::record(&tx, seq, now)?;
         tx.commit()?;
         Ok(seq.cast_unsigned())

@@ -9,7 +9,7 @@ use arrow::datatypes::{Int64Type, UInt64Type};
 use arrow::row::{OwnedRow, RowConverter, SortField};
 use hashbrown::HashMap;
 
-use super::commit::{Staging, blank_segment, place, segment_path, unique};
+use super::commit::{Staging, blank_segment, place, segment_path, sums_of, unique};
 use super::control::{Change, RollupFile, Segment};
 use super::keys::{open, read_keys};
 use super::locks::Lock;
@@ -149,6 +149,7 @@ fn join_segments(catalog: &Catalog, now: Micros) -> Result<usize> {
         let change = Change {
             what: format!("{} small segments joined", chosen.len()),
             added: vec![joined.segment.clone()],
+            sums: sums_of(std::slice::from_ref(&joined)),
             removed: chosen.iter().map(|segment| segment.path.clone()).collect(),
             ..Change::default()
         };

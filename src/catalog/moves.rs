@@ -29,7 +29,8 @@ pub(super) struct Source {
     pub(super) path: PathBuf,
     pub(super) keys: PathBuf,
     pub(super) segment: Segment,
-    pub(super) fresh: bool,
+    /// As it was staged, if it is just written.
+    pub(super) staged: Option<Staged>,
 }
 
 impl Source {
@@ -38,17 +39,23 @@ impl Source {
             path: layout.absolute(&segment.path),
             keys: layout.absolute(&segment.keys_path()),
             segment,
-            fresh: false,
+            staged: None,
         }
     }
 
-    pub(super) fn fresh(staged: &Staged) -> Self {
-        Self { path: staged.path.clone(), keys: staged.keys.clone(), segment: staged.segment.clone(), fresh: true }
+    pub(super) fn of(staged: &Staged) -> Self {
+        let (path, keys, segment) = (staged.path.clone(), staged.keys.clone(), staged.segment.clone());
+        Self { path, keys, segment, staged: Some(staged.clone()) }
+    }
+
+    /// Whether it is just written.
+    pub(super) fn fresh(&self) -> bool {
+        self.staged.is_some()
     }
 
     /// Whether rows of one of the files are in it.
     fn loses(&self, leaving: &HashSet<i64>) -> bool {
-        !self.fresh && self.segment.files.iter().any(|file| leaving.contains(&file.id))
+        !self.fresh() && self.segment.files.iter().any(|file| leaving.contains(&file.id))
     }
 }
 
@@ -73,7 +80,7 @@ pub(super) fn find_moves(
         departing.insert(index, rows);
     }
     let changing: Vec<usize> =
-        (0..sources.len()).filter(|index| sources[*index].fresh || departing.contains_key(index)).collect();
+        (0..sources.len()).filter(|index| sources[*index].fresh() || departing.contains_key(index)).collect();
     // Only hashes of segments that overlap others can matter.
     let overlapped: Vec<usize> = changing
         .iter()
@@ -82,7 +89,7 @@ pub(super) fn find_moves(
             let own = &sources[*index];
             (0..sources.len()).any(|other| {
                 other != *index
-                    && !(own.fresh && sources[other].fresh)
+                    && !(own.fresh() && sources[other].fresh())
                     && may_share(&own.segment, &sources[other].segment)
             }) || departing
                 .get(index)
@@ -93,7 +100,7 @@ pub(super) fn find_moves(
     let passes = usize::try_from(total).unwrap_or_default().div_ceil(HASHES_AT_ONCE).max(1);
     let near: Vec<usize> = (0..sources.len())
         .filter(|index| {
-            !sources[*index].fresh
+            !sources[*index].fresh()
                 && overlapped
                     .iter()
                     .any(|other| other == index || may_share(&sources[*index].segment, &sources[*other].segment))
@@ -110,7 +117,7 @@ pub(super) fn find_moves(
         let mut fresh_keys: HashMap<usize, Vec<u64>> = HashMap::new();
         for index in &overlapped {
             let keys = read_keys(&sources[*index].keys)?;
-            let fresh = sources[*index].fresh;
+            let fresh = sources[*index].fresh();
             active.extend(
                 keys.iter()
                     .enumerate()

@@ -63,6 +63,8 @@ pub(super) struct Pages {
     data_at: Option<i64>,
     places: OffsetIndexBuilder,
     compression: Compression,
+    /// Of data pages, where there is no dictionary.
+    encoding: Encoding,
 }
 
 impl Pages {
@@ -77,7 +79,13 @@ impl Pages {
             data_at: None,
             places: OffsetIndexBuilder::new(),
             compression: Compression::UNCOMPRESSED,
+            encoding: Encoding::PLAIN,
         }
+    }
+
+    /// As it is, but for how data pages are encoded.
+    pub(super) fn in_encoding(self, encoding: Encoding) -> Self {
+        Self { encoding, encodings: vec![encoding, Encoding::RLE], ..self }
     }
 
     /// The dictionary, which comes first.
@@ -100,7 +108,7 @@ impl Pages {
         let page = Page::DataPage {
             buf: compressor.compress(body)?,
             num_values: count(rows),
-            encoding: if self.dictionary_at.is_some() { Encoding::RLE_DICTIONARY } else { Encoding::PLAIN },
+            encoding: if self.dictionary_at.is_some() { Encoding::RLE_DICTIONARY } else { self.encoding },
             def_level_encoding: Encoding::RLE,
             rep_level_encoding: Encoding::RLE,
             statistics: None,
@@ -184,6 +192,64 @@ pub(super) fn put_all(out: &mut Vec<u8>, rows: usize, there: bool) {
 pub(super) fn put_plain(out: &mut Vec<u8>, word: &str) {
     out.extend(count(word.len()).to_le_bytes());
     out.extend(word.as_bytes());
+}
+
+/// The codes of a page, behind their width.
+pub(super) fn put_code_page(out: &mut Vec<u8>, codes: &[u32], words: usize) {
+    let width = (u32::BITS - count(words.saturating_sub(1)).leading_zeros()).max(1);
+    out.push(width.to_le_bytes()[0]);
+    put_hybrid(out, codes, width);
+}
+
+/// Numbers as Parquet's DELTA_BINARY_PACKED has them: differences in blocks, four groups a block, each group as
+/// wide as it needs to be.
+pub(super) fn put_delta(out: &mut Vec<u8>, numbers: &[i64]) {
+    const BLOCK: usize = 128;
+    const GROUP: usize = BLOCK / 4;
+    put_varint(out, BLOCK);
+    put_varint(out, BLOCK / GROUP);
+    put_varint(out, numbers.len());
+    put_zigzag(out, numbers.first().copied().unwrap_or_default());
+    let mut deltas = [0i64; BLOCK];
+    let mut at = 1;
+    while at < numbers.len() {
+        let length = (numbers.len() - at).min(BLOCK);
+        for (delta, pair) in deltas.iter_mut().zip(numbers[at - 1..at + length].windows(2)) {
+            *delta = pair[1].wrapping_sub(pair[0]);
+        }
+        let least = deltas[..length].iter().copied().min().unwrap_or_default();
+        put_zigzag(out, least);
+        let widths = out.len();
+        out.extend([0; BLOCK / GROUP]);
+        for (group, deltas) in deltas[..length].chunks(GROUP).enumerate() {
+            let above = |delta: &i64| delta.wrapping_sub(least).cast_unsigned();
+            let width = u64::BITS - deltas.iter().fold(0, |bits, delta| bits | above(delta)).leading_zeros();
+            out[widths + group] = width.to_le_bytes()[0];
+            let end = out.len() + GROUP / 8 * width as usize;
+            let (mut bits, mut filled) = (0u128, 0);
+            for delta in deltas {
+                bits |= u128::from(above(delta)) << filled;
+                filled += width;
+                while filled >= u32::BITS {
+                    out.extend(&bits.to_le_bytes()[..4]);
+                    bits >>= u32::BITS;
+                    filled -= u32::BITS;
+                }
+            }
+            out.extend(&bits.to_le_bytes()[..filled.div_ceil(8) as usize]);
+            out.resize(end, 0);
+        }
+        at += length;
+    }
+}
+
+fn put_zigzag(out: &mut Vec<u8>, number: i64) {
+    let mut rest = (number << 1 ^ number >> 63).cast_unsigned();
+    while rest >= 0x80 {
+        out.push(rest.to_le_bytes()[0] | 0x80);
+        rest >>= 7;
+    }
+    out.push(rest.to_le_bytes()[0]);
 }
 
 /// Parquet's mix of runs and of packed groups of eight values, each `width` bits wide.

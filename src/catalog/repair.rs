@@ -1,6 +1,6 @@
 //! What `pmtop fsck --repair` does; it is alone in the catalog while it does.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -99,7 +99,7 @@ fn begin(db: &Connection, what: &str) -> Result<i64> {
 }
 
 fn end(db: &Connection, root: &Path, seq: i64) -> Result<()> {
-    checksum::record(db, root, seq)?;
+    checksum::record(db, root, seq, &HashMap::new())?;
     delta::record(db, seq, clock())
 }
 

@@ -6,7 +6,7 @@
 //! one dimension, filtered and grouped by itself or by time. Everything else goes to raw Parquet.
 
 use std::fs::File;
-use std::hash::{Hash, Hasher};
+use std::hash::Hash;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -24,6 +24,7 @@ use parquet::arrow::arrow_reader::{
 
 use super::control::RollupFile;
 use super::merge::Shadow;
+use super::sums::{Key, Numbered, Sum, Sums, sort_and_join};
 use super::{Result, layout, write};
 use crate::event::schema::timestamp;
 use crate::event::{Kind, Micros, column_index};
@@ -61,45 +62,32 @@ pub fn log_gamma() -> f64 {
     ((1.0 + ALPHA) / (1.0 - ALPHA)).ln()
 }
 
-/// Events that are alike; the order of the fields is the order of the cells in a file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct CountKey {
+/// When events that are counted together happened, and where they are copies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+struct Quarter {
     date: Option<i32>,
-    bucket: Option<Micros>,
-    combo: u32,
-    outcome: u32,
+    begins: Option<Micros>,
     shadow: Shadow,
 }
 
-/// One word instead of five: a key is hashed for every row.
-impl Hash for CountKey {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        let time = self.bucket.unwrap_or_default() / COUNT_BUCKET + i64::from(self.date.unwrap_or_default());
-        state.write_u64(u64::from(self.combo) << 32 | u64::from(self.outcome));
-        state.write_u64(time.cast_unsigned() << 32 | u64::from(self.shadow));
-    }
-}
-
-/// A cell of a histogram.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct LatencyKey {
+/// Of what latencies a histogram is, but for the dimension.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+struct Hour {
     date: Option<i32>,
-    dimension: u8,
-    value: u32,
-    hour: Micros,
+    begins: Micros,
     attempt: bool,
     role: u32,
     shadow: Shadow,
-    bucket: i32,
 }
 
-impl Hash for LatencyKey {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        let what = u64::from(self.dimension) << 33 | u64::from(self.attempt) << 32 | u64::from(self.value);
-        state.write_u64(what);
-        state.write_u64((self.hour / LATENCY_BUCKET).cast_unsigned() << 32 | u64::from(self.bucket.cast_unsigned()));
-        state.write_u64(u64::from(self.role) << 32 | u64::from(self.shadow));
-    }
+/// A dimension and a bucket, the one that stands for zero moved up to 0.
+fn place_of(dimension: u32, bucket: i32) -> u32 {
+    dimension << 16 | bucket.saturating_add(1).cast_unsigned() & 0xffff
+}
+
+/// The dimension and the bucket of a place.
+fn parts_of(place: u32) -> (usize, i32) {
+    ((place >> 16) as usize, (place & 0xffff).cast_signed() - 1)
 }
 
 /// The names of the two latency measures (SPEC §4).
@@ -116,19 +104,17 @@ struct LatencyCell {
 #[derive(Debug, Default)]
 pub struct Builder {
     words: Interner,
-    combos: Tuples<8>,
-    outcomes: Tuples<9>,
-    counts: HashMap<CountKey, i64>,
-    latency: HashMap<LatencyKey, LatencyCell>,
-    /// Latencies by combination (in place of a value), not yet in the histograms of the dimensions: rows
-    /// that are alike in all dimensions go there together.
-    alike: HashMap<LatencyKey, LatencyCell>,
+    combos: Numbered<[u32; 8]>,
+    outcomes: Numbered<[u32; 9]>,
+    quarters: Numbered<Quarter>,
+    hours: Numbered<Hour>,
+    /// By quarter, combination and outcome.
+    counts: Sums<i64>,
+    /// By hour, value, and dimension with bucket.
+    latency: Sums<LatencyCell>,
 }
 
-/// Cells of `alike` that are held at most.
-const ALIKE: usize = 1 << 15;
-
-impl LatencyCell {
+impl Sum for LatencyCell {
     fn add(&mut self, more: Self) {
         self.n += more.n;
         self.sum += more.sum;
@@ -163,37 +149,6 @@ impl Interner {
     }
 }
 
-/// Tuples of ids → dense ids.
-#[derive(Debug)]
-struct Tuples<const N: usize> {
-    ids: HashMap<[u32; N], u32>,
-    tuples: Vec<[u32; N]>,
-    last: Option<([u32; N], u32)>,
-}
-
-impl<const N: usize> Default for Tuples<N> {
-    fn default() -> Self {
-        Self { ids: HashMap::new(), tuples: Vec::new(), last: None }
-    }
-}
-
-impl<const N: usize> Tuples<N> {
-    fn id(&mut self, tuple: [u32; N]) -> u32 {
-        if let Some((last, id)) = self.last
-            && last == tuple
-        {
-            return id;
-        }
-        let next = u32::try_from(self.tuples.len()).unwrap_or(u32::MAX);
-        let id = *self.ids.entry(tuple).or_insert(next);
-        if id == next {
-            self.tuples.push(tuple);
-        }
-        self.last = Some((tuple, id));
-        id
-    }
-}
-
 /// One column of a batch as ids of the builder.
 struct Ids {
     ids: Vec<u32>,
@@ -213,18 +168,19 @@ impl Ids {
             let mut own = Vec::new();
             let known = known.unwrap_or(&mut own);
             known.resize(values.len(), u32::MAX);
-            (0..keys.len())
-                .map(|row| {
-                    if keys.is_null(row) {
-                        return 0;
-                    }
-                    let key = usize::try_from(keys.value(row)).unwrap_or_default();
-                    if known[key] == u32::MAX {
-                        known[key] = words.id(values.value(key));
-                    }
-                    known[key]
-                })
-                .collect()
+            let mut id = |key: i32| {
+                let key = usize::try_from(key).unwrap_or_default();
+                if known[key] == u32::MAX {
+                    known[key] = words.id(values.value(key));
+                }
+                known[key]
+            };
+            match keys.nulls().filter(|nulls| nulls.null_count() > 0) {
+                None => keys.values().iter().map(|key| id(*key)).collect(),
+                Some(nulls) => {
+                    keys.values().iter().zip(nulls).map(|(key, there)| if there { id(*key) } else { 0 }).collect()
+                }
+            }
         } else {
             let values = cast(column, &DataType::Utf8)?;
             values.as_string::<i32>().iter().map(|word| words.id(word.unwrap_or_default())).collect()
@@ -241,19 +197,16 @@ pub struct Known {
 
 impl Builder {
     /// Adds what another builder holds.
-    pub fn join(&mut self, mut other: Self) {
-        self.spread();
-        other.spread();
+    pub fn join(&mut self, other: Self) {
         if self.counts.is_empty() {
             *self = other;
             return;
         }
         let words: Vec<u32> = other.words.words.iter().map(|word| self.words.id(word)).collect();
         let word = |id: u32| words[id as usize];
-        let combos: Vec<u32> = other.combos.tuples.iter().map(|combo| self.combos.id(combo.map(word))).collect();
+        let combos: Vec<u32> = other.combos.iter().map(|combo| self.combos.id(combo.map(word))).collect();
         let outcomes: Vec<u32> = other
             .outcomes
-            .tuples
             .iter()
             .map(|outcome| {
                 // The last two are numbers, not words.
@@ -262,20 +215,18 @@ impl Builder {
                 self.outcomes.id(mapped)
             })
             .collect();
-        // A file's commit waits for this: both kinds at a time.
-        let (counts, latency) = (&mut self.counts, &mut self.latency);
-        std::thread::scope(|scope| {
-            scope.spawn(|| {
-                for (key, n) in other.counts {
-                    let (combo, outcome) = (combos[key.combo as usize], outcomes[key.outcome as usize]);
-                    *counts.entry(CountKey { combo, outcome, ..key }).or_insert(0) += n;
-                }
-            });
-            for (key, more) in other.latency {
-                let key = LatencyKey { value: word(key.value), role: word(key.role), ..key };
-                latency.entry(key).or_default().add(more);
-            }
-        });
+        let quarters: Vec<u32> = other.quarters.iter().map(|quarter| self.quarters.id(*quarter)).collect();
+        let hours: Vec<u32> =
+            other.hours.iter().map(|hour| self.hours.id(Hour { role: word(hour.role), ..*hour })).collect();
+        self.counts.extend(other.counts.iter().map(|(Key([quarter, combo, outcome]), n)| {
+            (Key([quarters[*quarter as usize], combos[*combo as usize], outcomes[*outcome as usize]]), *n)
+        }));
+        self.latency.extend(
+            other
+                .latency
+                .iter()
+                .map(|(Key([hour, value, place]), cell)| (Key([hours[*hour as usize], word(*value), *place]), *cell)),
+        );
     }
 
     /// Adds rows (`sign` 1) or takes them back (`sign` -1). `shadow`: where they are copies.
@@ -303,6 +254,7 @@ impl Builder {
         let is_rb = column("is_rb").as_boolean();
         let (delivered, deferred) = (self.words.id(Kind::Delivered.as_str()), self.words.id(Kind::Deferred.as_str()));
 
+        let sources = LATENCY_DIMENSIONS.map(|name| DIMENSIONS.iter().position(|dimension| *dimension == name));
         for row in 0..batch.num_rows() {
             let mut combo = [0; 8];
             for (slot, ids) in combo.iter_mut().zip(&dimensions) {
@@ -316,54 +268,39 @@ impl Builder {
             outcome[8] = u32::from(is_rb.value(row));
             let date = if dates.is_null(row) { None } else { Some(dates.value(row)) };
             let time = if times.is_null(row) { None } else { Some(times.value(row)) };
-            let combo_id = self.combos.id(combo);
-            let outcome_id = self.outcomes.id(outcome);
-            let bucket = time.map(|time| time.div_euclid(COUNT_BUCKET) * COUNT_BUCKET);
-            let key = CountKey { date, bucket, combo: combo_id, outcome: outcome_id, shadow };
-            *self.counts.entry(key).or_insert(0) += sign;
+            let begins = time.map(|time| time.div_euclid(COUNT_BUCKET) * COUNT_BUCKET);
+            let quarter = self.quarters.id(Quarter { date, begins, shadow });
+            self.counts.add(Key([quarter, self.combos.id(combo), self.outcomes.id(outcome)]), sign);
 
             let Some(time) = time else { continue };
             let kind = outcome[2];
             if latencies.is_null(row) || (kind != delivered && kind != deferred) {
                 continue;
             }
-            let hour = time.div_euclid(LATENCY_BUCKET) * LATENCY_BUCKET;
+            let begins = time.div_euclid(LATENCY_BUCKET) * LATENCY_BUCKET;
+            let attempt = kind == deferred;
+            let hour = self.hours.id(Hour { date, begins, attempt, role: outcome[0], shadow });
             let ms = latencies.value(row);
             let bucket = latency_bucket(ms);
-            let attempt = kind == deferred;
-            let role = outcome[0];
-            let key = LatencyKey { date, dimension: 0, value: combo_id, hour, attempt, role, shadow, bucket };
-            self.alike.entry(key).or_default().add(LatencyCell { n: sign, sum: sign * ms, max: ms });
-        }
-        if self.alike.len() >= ALIKE {
-            self.spread();
+            let cell = LatencyCell { n: sign, sum: sign * ms, max: ms };
+            for (dimension, source) in (0u32..).zip(sources) {
+                let value = source.map_or(0, |source| combo[source]);
+                self.latency.add(Key([hour, value, place_of(dimension, bucket)]), cell);
+            }
         }
         Ok(())
     }
 
     /// Forgets the cells of days before one.
     pub fn forget_before(&mut self, day: i32) {
-        self.spread();
-        self.counts.retain(|key, _| key.date.is_none_or(|date| date >= day));
-        self.latency.retain(|key, _| key.date.is_none_or(|date| date >= day));
-    }
-
-    /// Adds the latencies of combinations to the histograms of their dimensions.
-    pub fn spread(&mut self) {
-        let sources = LATENCY_DIMENSIONS.map(|name| DIMENSIONS.iter().position(|dimension| *dimension == name));
-        for (key, cell) in self.alike.drain() {
-            let combo = self.combos.tuples[key.value as usize];
-            for (dimension, source) in (0u8..).zip(sources) {
-                let value = source.map_or(0, |source| combo[source]);
-                self.latency.entry(LatencyKey { dimension, value, ..key }).or_default().add(cell);
-            }
-        }
+        let late = |date: Option<i32>| date.is_none_or(|date| date >= day);
+        self.counts.retain(|key| late(self.quarters.get(key.0[0]).date));
+        self.latency.retain(|key| late(self.hours.get(key.0[0]).date));
     }
 
     /// Writes the cells into `staging/`, a file for each day and kind; returns where each will be.
     pub fn write(&mut self, staging: &Path, name: &str) -> Result<Vec<(std::path::PathBuf, RollupFile)>> {
-        self.spread();
-        let mut days: Vec<Option<i32>> = self.counts.keys().map(|key| key.date).collect();
+        let mut days: Vec<Option<i32>> = self.quarters.iter().map(|quarter| quarter.date).collect();
         days.sort_unstable();
         days.dedup();
         let this = &*self;
@@ -397,13 +334,19 @@ impl Builder {
     }
 
     fn counts_batch(&self, date: Option<i32>) -> Result<RecordBatch> {
-        let mut rows: Vec<(CountKey, i64)> =
-            self.counts.iter().filter(|(key, n)| key.date == date && **n != 0).map(|(key, n)| (*key, *n)).collect();
-        rows.sort_unstable();
+        let (quarters, ranks) = ranked(&self.quarters, |quarter| quarter.date == date);
+        let mut rows: Vec<([u32; 3], i64)> = self
+            .counts
+            .iter()
+            .filter_map(|(Key([quarter, combo, outcome]), n)| Some(([ranks[*quarter as usize]?, *combo, *outcome], *n)))
+            .collect();
+        sort_and_join(&mut rows);
+        rows.retain(|(_, n)| *n != 0);
         let words = self.all_words();
-        let combo = |key: &CountKey, index: usize| self.combos.tuples[key.combo as usize][index];
-        let outcome = |key: &CountKey, index: usize| self.outcomes.tuples[key.outcome as usize][index];
-        let buckets: TimestampMicrosecondArray = rows.iter().map(|(key, _)| key.bucket).collect();
+        let quarter = |key: &[u32; 3]| quarters[key[0] as usize];
+        let combo = |key: &[u32; 3], index: usize| self.combos.get(key[1])[index];
+        let outcome = |key: &[u32; 3], index: usize| self.outcomes.get(key[2])[index];
+        let buckets: TimestampMicrosecondArray = rows.iter().map(|(key, _)| quarter(key).begins).collect();
         let mut columns: Vec<ArrayRef> = vec![Arc::new(buckets.with_timezone("UTC"))];
         for dimension in 0..DIMENSIONS.len() {
             columns.push(self.word_column(&words, rows.iter().map(|(key, _)| combo(key, dimension)))?);
@@ -413,34 +356,39 @@ impl Builder {
         }
         columns.push(Arc::new(rows.iter().map(|(key, _)| i32::try_from(outcome(key, 7)).ok()).collect::<Int32Array>()));
         columns.push(Arc::new(rows.iter().map(|(key, _)| Some(outcome(key, 8) == 1)).collect::<BooleanArray>()));
-        columns.push(Arc::new(rows.iter().map(|(key, _)| Some(key.shadow)).collect::<UInt32Array>()));
-        columns.push(Arc::new(rows.iter().map(|(_, n)| Some(*n)).collect::<Int64Array>()));
+        columns.push(Arc::new(UInt32Array::from_iter_values(rows.iter().map(|(key, _)| quarter(key).shadow))));
+        columns.push(Arc::new(Int64Array::from_iter_values(rows.iter().map(|(_, n)| *n))));
         Ok(RecordBatch::try_new(with_words(&counts_schema()), columns)?)
     }
 
     fn latency_batch(&self, date: Option<i32>) -> Result<RecordBatch> {
-        let mut rows: Vec<(LatencyKey, LatencyCell)> = self
+        let (hours, ranks) = ranked(&self.hours, |hour| hour.date == date);
+        // By dimension, value, hour and bucket.
+        let mut rows: Vec<([u32; 4], LatencyCell)> = self
             .latency
             .iter()
-            .filter(|(key, cell)| key.date == date && (cell.n != 0 || cell.sum != 0))
-            .map(|(key, cell)| (*key, *cell))
+            .filter_map(|(Key([hour, value, place]), cell)| {
+                Some(([place >> 16, *value, ranks[*hour as usize]?, *place], *cell))
+            })
             .collect();
-        rows.sort_unstable_by_key(|(key, _)| *key);
+        sort_and_join(&mut rows);
+        rows.retain(|(_, cell)| cell.n != 0 || cell.sum != 0);
         let words = self.all_words();
-        let hours: TimestampMicrosecondArray = rows.iter().map(|(key, _)| Some(key.hour)).collect();
-        let dimensions = rows.iter().map(|(key, _)| LATENCY_DIMENSIONS[usize::from(key.dimension)]);
-        let measures = rows.iter().map(|(key, _)| MEASURES[usize::from(key.attempt)]);
+        let hour = |key: &[u32; 4]| hours[key[2] as usize];
+        let begins = TimestampMicrosecondArray::from_iter_values(rows.iter().map(|(key, _)| hour(key).begins));
+        let dimensions = rows.iter().map(|(key, _)| LATENCY_DIMENSIONS[parts_of(key[3]).0]);
+        let measures = rows.iter().map(|(key, _)| MEASURES[usize::from(hour(key).attempt)]);
         let columns: Vec<ArrayRef> = vec![
-            Arc::new(hours.with_timezone("UTC")),
+            Arc::new(begins.with_timezone("UTC")),
             few(dimensions),
-            self.word_column(&words, rows.iter().map(|(key, _)| key.value))?,
+            self.word_column(&words, rows.iter().map(|(key, _)| key[1]))?,
             few(measures),
-            self.word_column(&words, rows.iter().map(|(key, _)| key.role))?,
-            Arc::new(rows.iter().map(|(key, _)| Some(key.shadow)).collect::<UInt32Array>()),
-            Arc::new(rows.iter().map(|(key, _)| Some(key.bucket)).collect::<Int32Array>()),
-            Arc::new(rows.iter().map(|(_, cell)| Some(cell.n)).collect::<Int64Array>()),
-            Arc::new(rows.iter().map(|(_, cell)| Some(cell.sum)).collect::<Int64Array>()),
-            Arc::new(rows.iter().map(|(_, cell)| Some(cell.max)).collect::<Int64Array>()),
+            self.word_column(&words, rows.iter().map(|(key, _)| hour(key).role))?,
+            Arc::new(UInt32Array::from_iter_values(rows.iter().map(|(key, _)| hour(key).shadow))),
+            Arc::new(Int32Array::from_iter_values(rows.iter().map(|(key, _)| parts_of(key[3]).1))),
+            Arc::new(Int64Array::from_iter_values(rows.iter().map(|(_, cell)| cell.n))),
+            Arc::new(Int64Array::from_iter_values(rows.iter().map(|(_, cell)| cell.sum))),
+            Arc::new(Int64Array::from_iter_values(rows.iter().map(|(_, cell)| cell.max))),
         ];
         Ok(RecordBatch::try_new(with_words(&latency_schema()), columns)?)
     }
@@ -453,6 +401,18 @@ impl Builder {
     fn all_words(&self) -> ArrayRef {
         Arc::new(StringArray::from_iter_values(&self.words.words))
     }
+}
+
+/// Those of some things that are wanted, in their order, and by id the place of each among them.
+fn ranked<T: Copy + Eq + Hash + Ord>(things: &Numbered<T>, wanted: impl Fn(&T) -> bool) -> (Vec<T>, Vec<Option<u32>>) {
+    let mut chosen: Vec<(T, usize)> =
+        things.iter().enumerate().filter(|(_, thing)| wanted(thing)).map(|(id, thing)| (*thing, id)).collect();
+    chosen.sort_unstable();
+    let mut ranks = vec![None; things.iter().len()];
+    for (rank, (_, id)) in (0u32..).zip(&chosen) {
+        ranks[*id] = Some(rank);
+    }
+    (chosen.into_iter().map(|(thing, _)| thing).collect(), ranks)
 }
 
 /// A column of few words.

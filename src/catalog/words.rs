@@ -17,13 +17,17 @@ use parquet::file::statistics::Statistics;
 use parquet::schema::types::ColumnDescPtr;
 
 use super::pages::{
-    BLOOM_FPP, Compressor, PAGE_ROWS, Pages, With, count, no_text, number, put_all, put_hybrid, put_levels, put_plain,
+    BLOOM_FPP, Compressor, PAGE_ROWS, Pages, With, no_text, number, put_all, put_code_page, put_levels, put_plain,
 };
+use super::write::ROW_GROUP;
 
 /// A larger dictionary would not help: values are written as they are.
 const DICTIONARY_BYTES: usize = 1 << 20;
 /// Longer words are left out of the statistics, and with them their column's.
 const STATISTICS_BYTES: usize = 128;
+
+/// So many rows at first are taken for the beginning of a whole row group.
+const MANY: usize = 8192;
 
 /// "No value" among codes.
 const NONE: u32 = u32::MAX;
@@ -64,6 +68,9 @@ impl WordColumn {
         if let Some(dictionary) = rows.as_dictionary_opt::<Int32Type>() {
             let words = dictionary.values().as_string_opt::<i32>().ok_or_else(no_text)?;
             let keys = dictionary.keys();
+            if self.codes.is_empty() && keys.len() >= MANY {
+                self.codes.reserve_exact(ROW_GROUP);
+            }
             self.codes.reserve(keys.len());
             if keys.null_count() == keys.len() {
                 self.codes.resize(self.codes.len() + keys.len(), NONE);
@@ -118,7 +125,6 @@ impl WordColumn {
             self.words.iter().for_each(|word| put_plain(&mut body, word));
             pages.put_dictionary(&body, self.words.len(), compressor)?;
         }
-        let width = (u32::BITS - count(self.words.len().saturating_sub(1)).leading_zeros()).max(1);
         let longest = self.words.iter().map(|word| word.len()).max().unwrap_or_default();
         let wanted = self.with.statistics && longest <= STATISTICS_BYTES;
         let mut index = ColumnIndexBuilder::new(Type::BYTE_ARRAY);
@@ -142,8 +148,7 @@ impl WordColumn {
                 &there
             };
             if by_code {
-                body.push(width.to_le_bytes()[0]);
-                put_hybrid(&mut body, present, width);
+                put_code_page(&mut body, present, self.words.len());
             } else {
                 present.iter().for_each(|code| put_plain(&mut body, &self.words[*code as usize]));
             }

@@ -18,15 +18,18 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::ColumnPath;
 
+use super::Result;
+use super::checksum::{Hashed, Sum};
 use super::control::Segment;
+use super::durable::Durable;
+use super::numbers::{NumberColumn, RisingColumn, is_number};
 use super::pages::{Compressor, With};
 use super::texts::TextColumn;
 use super::words::WordColumn;
-use super::{Result, layout};
 use crate::event::{Micros, RecordType, column_index};
 
 /// Rows in a row group: small enough to skip by statistics, large enough to compress.
-const ROW_GROUP: usize = 128 * 1024;
+pub(super) const ROW_GROUP: usize = 128 * 1024;
 
 /// Columns that an exact look-up asks for; only these carry bloom filters.
 const BLOOM: [&str; 3] = ["recipient", "message_id", "job_id"];
@@ -84,18 +87,24 @@ pub struct Staged {
     pub keys: PathBuf,
     /// What it holds; `path` in here is where it will be.
     pub segment: Segment,
+    /// What the rows and the keys hash to.
+    pub(super) sums: [Sum; 2],
+    /// Both files on their way to the disk.
+    pub(super) durable: Durable,
 }
 
 /// One column of the row group that is being filled.
 enum Column {
     Words(WordColumn),
     Text(Box<TextColumn>),
+    Rising(Box<RisingColumn>),
+    Numbers(Box<NumberColumn>),
     Other(Box<ArrowColumnWriter>),
 }
 
 /// Writes the columns of `events`: words by their codes, the rest as `ArrowWriter` would.
 struct TableWriter {
-    file: SerializedFileWriter<File>,
+    file: SerializedFileWriter<Hashed>,
     factory: ArrowRowGroupWriterFactory,
     schema: SchemaRef,
     columns: Vec<Column>,
@@ -107,7 +116,7 @@ struct TableWriter {
 impl TableWriter {
     fn create(path: &Path, schema: &SchemaRef, properties: WriterProperties, compressor: Compressor) -> Result<Self> {
         let options = ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true);
-        let writer = ArrowWriter::try_new_with_options(layout::create_new(path)?, Arc::clone(schema), options)?;
+        let writer = ArrowWriter::try_new_with_options(Hashed::create(path)?, Arc::clone(schema), options)?;
         let (file, factory) = writer.into_serialized_writer()?;
         Ok(Self { file, factory, schema: Arc::clone(schema), columns: Vec::new(), rows: 0, compressor })
     }
@@ -124,6 +133,8 @@ impl TableWriter {
                 match column {
                     Column::Words(words) => words.push(&values)?,
                     Column::Text(text) => text.push(&values, &mut self.compressor)?,
+                    Column::Rising(times) => times.push(&values, &mut self.compressor)?,
+                    Column::Numbers(numbers) => numbers.push(&values)?,
                     Column::Other(writer) => {
                         for leaf in compute_leaves(self.schema.field(index), &values)? {
                             writer.write(&leaf)?;
@@ -155,6 +166,13 @@ impl TableWriter {
                 Column::Words(WordColumn::new(column, with))
             } else if values.data_type() == &DataType::Utf8 {
                 Column::Text(Box::new(TextColumn::new(column, with.bloom.then_some(ROW_GROUP))?))
+            } else if is_number(values.data_type()) {
+                match properties.encoding(column.path()) {
+                    Some(Encoding::DELTA_BINARY_PACKED) => {
+                        Column::Rising(Box::new(RisingColumn::new(column, with.statistics)))
+                    }
+                    _ => Column::Numbers(Box::new(NumberColumn::new(column, with.statistics))),
+                }
             } else {
                 Column::Other(Box::new(writer))
             });
@@ -174,6 +192,14 @@ impl TableWriter {
                     let (bytes, close) = text.close(&mut self.compressor)?;
                     group.append_column(&bytes, close)?;
                 }
+                Column::Rising(times) => {
+                    let (bytes, close) = times.close(&mut self.compressor)?;
+                    group.append_column(&bytes, close)?;
+                }
+                Column::Numbers(numbers) => {
+                    let (bytes, close) = numbers.close(&mut self.compressor)?;
+                    group.append_column(&bytes, close)?;
+                }
                 Column::Other(writer) => writer.close()?.append_to_row_group(&mut group)?,
             }
         }
@@ -182,7 +208,7 @@ impl TableWriter {
         Ok(())
     }
 
-    fn close(mut self) -> Result<File> {
+    fn close(mut self) -> Result<Hashed> {
         if self.rows > 0 {
             self.end()?;
         }
@@ -207,7 +233,7 @@ fn repeats(column: &ArrayRef, row: usize) -> bool {
 /// Writes one segment and its keys.
 pub struct SegmentWriter {
     writer: TableWriter,
-    keys: ArrowWriter<File>,
+    keys: ArrowWriter<Hashed>,
     staged: Staged,
     time: usize,
     record_type: usize,
@@ -232,8 +258,8 @@ impl SegmentWriter {
             .build();
         Ok(Self {
             writer: TableWriter::create(&path, schema, properties(), Compressor::zstd(ZSTD_LEVEL)?)?,
-            keys: ArrowWriter::try_new(layout::create_new(&keys)?, keys_schema(), Some(key_properties))?,
-            staged: Staged { path, keys, segment },
+            keys: ArrowWriter::try_new(Hashed::create(&keys)?, keys_schema(), Some(key_properties))?,
+            staged: Staged { path, keys, segment, sums: Default::default(), durable: Durable::default() },
             time: column_index("event_time").unwrap_or_default(),
             record_type: column_index("record_type").unwrap_or_default(),
             file_id: column_index("file_id").unwrap_or_default(),
@@ -291,32 +317,29 @@ impl SegmentWriter {
         Ok(())
     }
 
-    /// Completes both files, makes them durable and checks the row count in the footer.
+    /// Completes both files and checks the row counts in their footers; they become durable meanwhile.
     pub fn finish(self) -> Result<Staged> {
         let mut staged = self.staged;
-        let file = check(self.writer.close()?, staged.segment.rows, &staged.path)?;
-        staged.segment.bytes = i64::try_from(file.metadata()?.len()).unwrap_or(i64::MAX);
-        finish_file(self.keys, staged.segment.rows, &staged.keys)?;
+        let rows = self.writer.close()?.end();
+        let keys = self.keys.into_inner()?.end();
+        staged.segment.bytes = i64::try_from(rows.0.metadata()?.len()).unwrap_or(i64::MAX);
+        staged.sums = [rows.1, keys.1];
+        check(&rows.0, staged.segment.rows, &staged.path)?;
+        check(&keys.0, staged.segment.rows, &staged.keys)?;
+        staged.durable = Durable::begin(vec![rows.0, keys.0])?;
         Ok(staged)
     }
 }
 
-fn finish_file(writer: ArrowWriter<File>, rows: i64, path: &Path) -> Result<File> {
-    let file = writer.inner().try_clone()?;
-    writer.close()?;
-    check(file, rows, path)
-}
-
-/// Makes a finished file durable and checks the row count in its footer.
-fn check(file: File, rows: i64, path: &Path) -> Result<File> {
-    file.sync_all()?;
+/// Checks the row count in the footer of a finished file.
+fn check(file: &File, rows: i64, path: &Path) -> Result<()> {
     // What counts is what a reader finds, not what the writer believes.
-    let footer = ArrowReaderMetadata::load(&file, ArrowReaderOptions::new())?;
+    let footer = ArrowReaderMetadata::load(file, ArrowReaderOptions::new())?;
     let found = footer.metadata().file_metadata().num_rows();
     if found != rows {
         return Err(super::Error::RowCount { path: path.to_owned(), expected: rows, found });
     }
-    Ok(file)
+    Ok(())
 }
 
 fn smaller(a: Option<Micros>, b: Option<Micros>) -> Option<Micros> {
@@ -334,6 +357,15 @@ fn is_sorted(times: &ArrayRef) -> bool {
     }
 }
 
+/// Writes numbers as a segment has them.
+#[cfg(test)]
+pub(super) fn write_numbers_for_tests(path: &Path, batch: &RecordBatch) {
+    let compressor = Compressor::zstd(ZSTD_LEVEL).unwrap();
+    let mut writer = TableWriter::create(path, &batch.schema(), properties(), compressor).unwrap();
+    writer.write(batch).unwrap();
+    writer.close().unwrap();
+}
+
 /// Writes a table of rollup cells, durable, into `staging/`.
 pub fn write_rollup(path: &Path, batch: &RecordBatch) -> Result<()> {
     // Rollup files are many and small: setting up zstd for each of their columns took half of the time
@@ -344,6 +376,7 @@ pub fn write_rollup(path: &Path, batch: &RecordBatch) -> Result<()> {
         .build();
     let mut writer = TableWriter::create(path, &batch.schema(), properties, Compressor::Lz4)?;
     writer.write(batch)?;
-    check(writer.close()?, i64::try_from(batch.num_rows()).unwrap_or(i64::MAX), path)?;
-    Ok(())
+    let (file, _) = writer.close()?.end();
+    file.sync_all()?;
+    check(&file, i64::try_from(batch.num_rows()).unwrap_or(i64::MAX), path)
 }

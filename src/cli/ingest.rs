@@ -50,6 +50,7 @@ pub(super) fn ingest(config: &Config, paths: &[PathBuf], output: &Output) -> any
     if !stop.load(Ordering::Relaxed) {
         keep(ingest.catalog(), &config.retention, clock()).ok();
     }
+    ingest.leave();
     let failed = rows.iter().filter(|row| !is_in(row.status)).count();
     match output.format {
         Some(_) => {

@@ -123,20 +123,48 @@ pub struct Chunk {
     pub text_bytes: usize,
 }
 
-impl Default for Chunk {
+/// How large a chunk became: the next one is made as large from the start, since growing copies all of it again.
+#[derive(Debug, Clone, Copy)]
+pub struct Size {
+    rows: usize,
+    /// Bytes of text, by column.
+    text: [usize; COLUMNS.len()],
+}
+
+impl Default for Size {
     fn default() -> Self {
+        Self { rows: 0, text: [0; COLUMNS.len()] }
+    }
+}
+
+impl Chunk {
+    /// A chunk with room for as much as another one held.
+    pub fn with_room(size: &Size) -> Self {
+        let rows = size.rows;
         let buffers = COLUMNS
             .iter()
-            .map(|column| match column.store {
-                Store::Word => Buffer::Word(Vec::new()),
-                Store::Text => Buffer::Text(StringBuilder::new()),
-                Store::Time => Buffer::Time(TimestampMicrosecondBuilder::new().with_timezone("UTC")),
-                Store::Date => Buffer::Date(Date32Builder::new()),
-                Store::Int => Buffer::Int(Int64Builder::new()),
-                Store::Flag => Buffer::Flag(BooleanBuilder::new()),
+            .zip(size.text)
+            .map(|(column, text)| match column.store {
+                Store::Word => Buffer::Word(Vec::with_capacity(rows)),
+                Store::Text => Buffer::Text(StringBuilder::with_capacity(rows, text + text / 16)),
+                Store::Time => Buffer::Time(TimestampMicrosecondBuilder::with_capacity(rows).with_timezone("UTC")),
+                Store::Date => Buffer::Date(Date32Builder::with_capacity(rows)),
+                Store::Int => Buffer::Int(Int64Builder::with_capacity(rows)),
+                Store::Flag => Buffer::Flag(BooleanBuilder::with_capacity(rows)),
             })
             .collect();
-        Self { buffers, key_hashes: Vec::new(), rows: 0, text_bytes: 0 }
+        Self { buffers, key_hashes: Vec::with_capacity(rows), rows: 0, text_bytes: 0 }
+    }
+
+    /// How large it became.
+    pub fn size(&self) -> Size {
+        let mut size = Size { rows: self.rows, ..Size::default() };
+        for (text, buffer) in size.text.iter_mut().zip(&self.buffers) {
+            if let Buffer::Text(builder) = buffer {
+                *text = builder.values_slice().len();
+            }
+        }
+        size
     }
 }
 

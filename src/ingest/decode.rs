@@ -5,7 +5,7 @@ use crate::catalog::merge::{FillMask, KeyColumn, core_key_hash};
 use crate::event::bounce::ReplyClass;
 use crate::event::{Kind, Micros, RecordType, Role, column_index, domain_of, status};
 use crate::ingest::cells::Cells;
-use crate::ingest::chunk::{Chunk, Dictionaries, NONE, Words};
+use crate::ingest::chunk::{Chunk, Dictionaries, NONE, Size, Words};
 use crate::ingest::derive::{ReplyMemory, Rules, kind_of};
 use crate::ingest::header::{Names, Plan, is_imprinted};
 use crate::ingest::time;
@@ -13,6 +13,9 @@ use hashbrown::HashMap;
 
 /// Microseconds in a day.
 const DAY: i64 = 86_400_000_000;
+
+/// Partitions for which room is made before it is needed.
+const FEW: usize = 4;
 
 /// How rows get their `event_type` (SPEC §3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -188,6 +191,8 @@ pub struct Decoder<'a> {
     spare: String,
     dictionaries: Dictionaries,
     chunks: HashMap<Partition, Chunk>,
+    /// What the last chunk held, while there are few.
+    usual: Size,
     /// Bytes that all chunks hold, and rows of the one that grew last.
     held: usize,
     last_rows: usize,
@@ -230,6 +235,7 @@ impl<'a> Decoder<'a> {
             spare: String::new(),
             dictionaries: Dictionaries::default(),
             chunks: HashMap::new(),
+            usual: Size::default(),
             held: 0,
             last_rows: 0,
             replies: ReplyMemory::default(),
@@ -293,6 +299,7 @@ impl<'a> Decoder<'a> {
         let Some(chunk) = self.chunks.remove(&partition) else { return Ok(None) };
         self.held -= chunk.bytes();
         self.last_rows = 0;
+        self.usual = if self.chunks.len() < FEW { chunk.size() } else { Size::default() };
         chunk.finish(&mut self.dictionaries).map(Some)
     }
 
@@ -452,7 +459,8 @@ impl<'a> Decoder<'a> {
         self.headers.clear();
         write_headers(&mut self.headers, plan, row, said.foreign_ip);
         let date = said.date();
-        let chunk = self.chunks.entry((date, said.role)).or_default();
+        let usual = &self.usual;
+        let chunk = self.chunks.entry((date, said.role)).or_insert_with(|| Chunk::with_room(usual));
         let before = chunk.bytes();
         for (column, code) in found.codes {
             chunk.push_code(column, code);

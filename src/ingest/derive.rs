@@ -2,6 +2,7 @@
 //! is found once per distinct input and then remembered.
 
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
 use hashbrown::HashMap;
 use regex::Regex;
@@ -25,6 +26,8 @@ pub struct Rules {
     pub bounces: BounceClasses,
     /// What replies mean.
     pub replies: Catalogue,
+    /// Classes that were found, by provider, status, category and gist; for all files and workers.
+    classes: Mutex<HashMap<u64, Option<ReplyClass>>>,
     user_from_job: Regex,
     user_mapping: Vec<(String, String)>,
     /// The host of rows that carry no `userString`.
@@ -64,10 +67,28 @@ impl Rules {
             bounces: BounceClasses::with_overrides(config.bounce_classes.clone())
                 .map_err(|error| Error::Setting { key: "bounce_classes", why: error.to_string() })?,
             replies: Catalogue::builtin(),
+            classes: Mutex::default(),
             user_from_job,
             user_mapping: if mapping.as_os_str().is_empty() { Vec::new() } else { read_mapping(mapping)? },
             host: config.host.clone(),
         })
+    }
+
+    /// The class of a reply.
+    fn class_of(&self, provider: &str, diag: &str, status: &str, category: &str) -> Option<ReplyClass> {
+        let key = hash_of([provider, status, category].map(str::as_bytes).into_iter().chain([&*Catalogue::gist(diag)]));
+        let classes = || self.classes.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(class) = classes().get(&key) {
+            return *class;
+        }
+        let class =
+            self.replies.class_of(provider, diag, if status.is_empty() { None } else { Some(status) }, category);
+        let mut classes = classes();
+        if classes.len() >= REMEMBERED_REPLIES {
+            classes.clear();
+        }
+        classes.insert(key, class);
+        class
     }
 
     /// The user of a job: the mapping decides, then the pattern.
@@ -137,6 +158,16 @@ pub fn kind_of(record: RecordType, dlv_type: &str, feedback: &str, category: &st
     }
 }
 
+/// One hash of several texts.
+fn hash_of<'a>(parts: impl Iterator<Item = &'a [u8]>) -> u64 {
+    let mut hasher = xxhash_rust::xxh3::Xxh3::new();
+    for part in parts {
+        hasher.update(part);
+        hasher.update(&[0]);
+    }
+    hasher.digest()
+}
+
 /// Reply classes of one file's replies, found once per distinct text.
 #[derive(Debug, Default)]
 pub struct ReplyMemory {
@@ -153,18 +184,11 @@ impl ReplyMemory {
         status: &str,
         category: &str,
     ) -> Option<ReplyClass> {
-        use std::hash::Hasher;
-        let mut hasher = xxhash_rust::xxh3::Xxh3::new();
-        for part in [provider, status, category, diag] {
-            hasher.write(part.as_bytes());
-            hasher.write_u8(0);
-        }
-        let key = hasher.finish();
+        let key = hash_of([provider, status, category, diag].map(str::as_bytes).into_iter());
         if let Some(class) = self.classes.get(&key) {
             return *class;
         }
-        let status = if status.is_empty() { None } else { Some(status) };
-        let class = rules.replies.class_of(provider, diag, status, category);
+        let class = rules.class_of(provider, diag, status, category);
         if self.classes.len() >= REMEMBERED_REPLIES {
             self.classes.clear();
         }

@@ -153,6 +153,11 @@ impl Ingest {
         &self.catalog
     }
 
+    /// Ends it where the process ends, too: what the rules hold is not given back piece by piece before.
+    pub fn leave(self) {
+        std::mem::forget(self.rules);
+    }
+
     /// A file is followed from now on.
     fn follow(&self, path: &Path) {
         self.followed.lock().unwrap_or_else(PoisonError::into_inner).insert(path.to_owned());

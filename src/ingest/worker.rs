@@ -118,8 +118,6 @@ impl<'a> Worker<'a> {
             self.write(partition)?;
         }
         self.close()?;
-        // Here and not after the workers' end, so that all do it at a time.
-        self.rollup.spread();
         Ok(Part { segments: self.finished, rollup: self.rollup, tally: self.decoder.tally })
     }
 

@@ -1,0 +1,44 @@
+//! Files on their way to the disk, while something else is done.
+
+use std::fs::File;
+use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+/// Threads that wait for the disk at a time; beyond that the caller does.
+const MOST: usize = 16;
+
+static WAITING: AtomicUsize = AtomicUsize::new(0);
+
+/// Finished files that are being made durable.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Durable(Arc<Mutex<Option<JoinHandle<io::Result<()>>>>>);
+
+impl Durable {
+    /// Begins with some files; what is written to them afterwards is not included.
+    pub(super) fn begin(files: Vec<File>) -> io::Result<Self> {
+        let sync = move || files.iter().try_for_each(File::sync_all);
+        if WAITING.fetch_add(1, Ordering::Relaxed) >= MOST {
+            WAITING.fetch_sub(1, Ordering::Relaxed);
+            return sync().map(|()| Self::default());
+        }
+        let thread = std::thread::Builder::new().name("sync".to_owned()).spawn(move || {
+            let synced = sync();
+            WAITING.fetch_sub(1, Ordering::Relaxed);
+            synced
+        });
+        if thread.is_err() {
+            WAITING.fetch_sub(1, Ordering::Relaxed);
+        }
+        Ok(Self(Arc::new(Mutex::new(Some(thread?)))))
+    }
+
+    /// Waits until they are durable.
+    pub(super) fn wait(&self) -> io::Result<()> {
+        match self.0.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            Some(thread) => thread.join().unwrap_or_else(|_| Err(io::Error::other("a file was not made durable"))),
+            None => Ok(()),
+        }
+    }
+}
