@@ -35,6 +35,8 @@ CREATE TABLE IF NOT EXISTS files (
   followed INTEGER NOT NULL DEFAULT 0, reading TEXT NOT NULL DEFAULT '', error TEXT NOT NULL DEFAULT '', seq INTEGER);
 CREATE INDEX IF NOT EXISTS files_by_sha ON files (sha256) WHERE status = 'done';
 CREATE INDEX IF NOT EXISTS files_by_path ON files (path);
+CREATE INDEX IF NOT EXISTS files_by_bytes ON files (bytes) WHERE status = 'done';
+CREATE INDEX IF NOT EXISTS files_by_marks ON files (marks, bytes) WHERE status = 'done' AND rows > 0;
 CREATE TABLE IF NOT EXISTS segments (
   id INTEGER PRIMARY KEY AUTOINCREMENT, path TEXT NOT NULL UNIQUE,
   date INTEGER, role TEXT NOT NULL, shadow INTEGER NOT NULL, rows INTEGER NOT NULL, bytes INTEGER NOT NULL,
@@ -219,8 +221,6 @@ pub struct KnownState {
     pub bytes: u64,
     /// Rows.
     pub rows: i64,
-    /// See [`FileDone::marks`].
-    pub marks: Marks,
 }
 
 /// A file whose rows leave the catalog.
@@ -239,10 +239,10 @@ pub struct Leaving {
 /// What one commit changes.
 #[derive(Debug, Clone, Default)]
 pub struct Change {
-    /// The file that became visible, and what it was found to be.
-    pub file: Option<(i64, FileDone)>,
-    /// Whether that file is followed while it is written: it may be visible already, and a finished file with
-    /// its content takes its place.
+    /// The files that became visible, and what they were found to be.
+    pub files: Vec<(i64, FileDone)>,
+    /// Whether they are followed while they are written: such a file may be visible already, and a finished
+    /// file with its content takes its place.
     pub followed: bool,
     /// Segments that come.
     pub added: Vec<Segment>,
@@ -455,26 +455,24 @@ impl Control {
     /// The visible files that may be another state of the same file: the longest common power of two of
     /// their first bytes has the same hash.
     pub fn other_states(&self, bytes: u64, marks: &Marks) -> Result<Vec<KnownState>> {
-        let mut statement = self
-            .db
-            .prepare("SELECT id, bytes, rows, marks FROM files WHERE status = 'done' AND rows > 0 AND marks LIKE ?1")?;
-        let Some((_, first)) = marks.first() else { return Ok(Vec::new()) };
-        let rows = statement.query_map([format!("{first}%")], |row| {
-            let (bytes, text): (i64, String) = (row.get(1)?, row.get(3)?);
-            Ok(KnownState {
-                id: row.get(0)?,
-                bytes: bytes.cast_unsigned(),
-                rows: row.get(2)?,
-                marks: parse_marks(&text),
-            })
-        })?;
-        let mut states = Vec::new();
-        for state in rows {
-            let state = state?;
-            let shared = marks.len().min(state.marks.len());
-            if shared > 0 && state.bytes != bytes && marks[shared - 1] == state.marks[shared - 1] {
-                states.push(state);
-            }
+        // As text the shorter list of marks is a beginning of the longer, so that an index finds them.
+        const COLUMNS: &str = "SELECT id, bytes, rows FROM files WHERE status = 'done' AND rows > 0 AND bytes != ?1";
+        let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
+        let state = |row: &Row<'_>| {
+            let bytes: i64 = row.get(1)?;
+            Ok(KnownState { id: row.get(0)?, bytes: bytes.cast_unsigned(), rows: row.get(2)? })
+        };
+        let mut states: Vec<KnownState> = Vec::new();
+        let mut same = self.db.prepare_cached(&format!("{COLUMNS} AND marks = ?2"))?;
+        for count in 1..marks.len() {
+            let found = same.query_map(params![bytes, print_marks(&marks[..count])], state)?;
+            states.extend(found.collect::<rusqlite::Result<Vec<_>>>()?);
+        }
+        if !marks.is_empty() {
+            let own = print_marks(marks);
+            let mut longer = self.db.prepare_cached(&format!("{COLUMNS} AND marks >= ?2 AND marks < ?3"))?;
+            let found = longer.query_map(params![bytes, own, format!("{own}~")], state)?;
+            states.extend(found.collect::<rusqlite::Result<Vec<_>>>()?);
         }
         Ok(states)
     }
@@ -660,7 +658,7 @@ impl Control {
         let tx = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let seq: i64 = tx.query_row("SELECT coalesce(max(seq), 0) + 1 FROM commits", [], |row| row.get(0))?;
         tx.execute("INSERT INTO commits (seq, at, what) VALUES (?1, ?2, ?3)", params![seq, now, change.what])?;
-        if let Some((id, done)) = &change.file {
+        for (id, done) in &change.files {
             tx.execute(
                 "UPDATE files SET status = 'done', role = ?2, bytes = ?3, sha256 = ?4, rows = ?5, rejected_rows = ?6,
                  min_time = ?7, max_time = ?8, filled = ?9, error = ?10, seq = ?11, marks = ?12,
@@ -871,13 +869,8 @@ impl Control {
     }
 }
 
-fn print_marks(marks: &Marks) -> String {
+fn print_marks(marks: &[(u64, String)]) -> String {
     marks.iter().map(|(_, hash)| hash.as_str()).collect::<Vec<_>>().join(",")
-}
-
-fn parse_marks(text: &str) -> Marks {
-    let lengths = (0..).map(|power| FIRST_MARK << power);
-    lengths.zip(text.split(',')).filter(|(_, hash)| !hash.is_empty()).map(|(at, hash)| (at, hash.to_owned())).collect()
 }
 
 /// The tables of an empty control database.

@@ -84,7 +84,23 @@ pub struct Staged {
     pub keys: PathBuf,
     /// What it holds; `path` in here is where it will be.
     pub segment: Segment,
+    /// Whether both are durable. Small ones are made so when they get into place: until then they may become
+    /// part of a larger one.
+    pub durable: bool,
 }
+
+impl Staged {
+    /// Makes rows and keys durable, if they are not.
+    pub fn sync(&self) -> std::io::Result<()> {
+        if self.durable {
+            return Ok(());
+        }
+        [&self.path, &self.keys].into_iter().try_for_each(|path| File::open(path)?.sync_all())
+    }
+}
+
+/// Bytes up to which a segment is made durable when it gets into place.
+const DURABLE_LATER: u64 = 1 << 20;
 
 /// One column of the row group that is being filled.
 enum Column {
@@ -233,7 +249,7 @@ impl SegmentWriter {
         Ok(Self {
             writer: TableWriter::create(&path, schema, properties(), Compressor::zstd(ZSTD_LEVEL)?)?,
             keys: ArrowWriter::try_new(layout::create_new(&keys)?, keys_schema(), Some(key_properties))?,
-            staged: Staged { path, keys, segment },
+            staged: Staged { path, keys, segment, durable: false },
             time: column_index("event_time").unwrap_or_default(),
             record_type: column_index("record_type").unwrap_or_default(),
             file_id: column_index("file_id").unwrap_or_default(),
@@ -291,12 +307,18 @@ impl SegmentWriter {
         Ok(())
     }
 
-    /// Completes both files, makes them durable and checks the row count in the footer.
+    /// Completes both files, makes larger ones durable and checks the row count in the footer.
     pub fn finish(self) -> Result<Staged> {
         let mut staged = self.staged;
         let file = check(self.writer.close()?, staged.segment.rows, &staged.path)?;
-        staged.segment.bytes = i64::try_from(file.metadata()?.len()).unwrap_or(i64::MAX);
-        finish_file(self.keys, staged.segment.rows, &staged.keys)?;
+        let keys = finish_file(self.keys, staged.segment.rows, &staged.keys)?;
+        let bytes = file.metadata()?.len();
+        staged.segment.bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
+        if bytes > DURABLE_LATER {
+            file.sync_all()?;
+            keys.sync_all()?;
+            staged.durable = true;
+        }
         Ok(staged)
     }
 }
@@ -307,9 +329,8 @@ fn finish_file(writer: ArrowWriter<File>, rows: i64, path: &Path) -> Result<File
     check(file, rows, path)
 }
 
-/// Makes a finished file durable and checks the row count in its footer.
+/// Checks the row count in the footer of a finished file.
 fn check(file: File, rows: i64, path: &Path) -> Result<File> {
-    file.sync_all()?;
     // What counts is what a reader finds, not what the writer believes.
     let footer = ArrowReaderMetadata::load(&file, ArrowReaderOptions::new())?;
     let found = footer.metadata().file_metadata().num_rows();
@@ -344,6 +365,6 @@ pub fn write_rollup(path: &Path, batch: &RecordBatch) -> Result<()> {
         .build();
     let mut writer = TableWriter::create(path, &batch.schema(), properties, Compressor::Lz4)?;
     writer.write(batch)?;
-    check(writer.close()?, i64::try_from(batch.num_rows()).unwrap_or(i64::MAX), path)?;
-    Ok(())
+    let file = check(writer.close()?, i64::try_from(batch.num_rows()).unwrap_or(i64::MAX), path)?;
+    Ok(file.sync_all()?)
 }

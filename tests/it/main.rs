@@ -23,4 +23,5 @@ mod live;
 mod mutants;
 mod screens;
 mod support;
+mod together;
 mod upkeep;
