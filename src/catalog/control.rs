@@ -319,11 +319,13 @@ impl Control {
         }
         db.pragma_update(None, "journal_mode", "WAL")?;
         // What is only told of files may be lost with the power; commits are made durable one by one.
-        db.pragma_update(None, "synchronous", "NORMAL")?;
         db.pragma_update(None, "foreign_keys", "ON")?;
         let root = path.parent().unwrap_or(Path::new(".")).to_owned();
         let mut control = Self { db, root, published: None };
+        // The first entries of the logs are made here and must not be lost once they are published.
+        control.db.pragma_update(None, "synchronous", "FULL")?;
         control.migrate(path)?;
+        control.db.pragma_update(None, "synchronous", "NORMAL")?;
         control.publish().ok();
         Ok(control)
     }
