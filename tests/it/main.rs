@@ -20,6 +20,7 @@ mod ingest;
 mod journeys;
 mod large;
 mod live;
+mod model;
 mod mutants;
 mod screens;
 mod support;
