@@ -2,13 +2,14 @@
 //! file's rows become visible by one transaction here (`reference/storage-and-faults.md` 1.4).
 
 use std::collections::HashMap;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, params};
 
-use super::merge::{ALL_ROLES, FillMask, Shadow, hides};
-use super::{Error, Result, checksum, clock, delta, layout};
+use super::merge::{ALL_ROLES, FillMask, KeyColumn, Shadow, hides};
+use super::{Error, Result, checksum, clock, delta, layout, twice};
 use crate::event::file_status::Status;
 use crate::event::{Micros, RecordType};
 
@@ -307,6 +308,7 @@ impl Control {
     }
 
     fn attempt(path: &Path, alone: bool) -> Result<Self> {
+        refuse_newer(path)?;
         if !path.exists() {
             // SQLite gives its other files the same mode.
             layout::create_new(path).ok();
@@ -341,6 +343,7 @@ impl Control {
             tx.pragma_update(None, "user_version", SCHEMA_VERSION)?;
         }
         tx.execute_batch(checksum::SCHEMA)?;
+        twice::prepare(&tx)?;
         delta::prepare(&tx, clock())?;
         tx.commit()?;
         Ok(())
@@ -521,6 +524,20 @@ impl Control {
                 Ok((row.get(0)?, row.get(1)?))
             })?;
         Ok((sha.unwrap_or_default(), parse_filled(&filled.unwrap_or_default())))
+    }
+
+    /// Whether one of some visible files fills a key column for a record type.
+    pub fn some_file_fills(&self, record: RecordType, column: KeyColumn, among: impl Fn(i64) -> bool) -> Result<bool> {
+        let mut statement =
+            self.db.prepare_cached("SELECT id, filled FROM files WHERE status = 'done' AND rows > 0")?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            let filled: Option<String> = row.get(1)?;
+            if among(row.get(0)?) && parse_filled(&filled.unwrap_or_default())[record.index()].holds(column) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// The files that are followed while they are written.
@@ -875,11 +892,30 @@ fn print_marks(marks: &[(u64, String)]) -> String {
     marks.iter().map(|(_, hash)| hash.as_str()).collect::<Vec<_>>().join(",")
 }
 
+/// Refuses a catalog of a later pmtop before anything is written. A version that is still in the log of SQLite is
+/// seen by [`Control::migrate`].
+pub(super) fn refuse_newer(path: &Path) -> Result<()> {
+    // `user_version`, in the header of an SQLite database.
+    const AT: usize = 60;
+    let mut header = [0; AT + 4];
+    let read = std::fs::File::open(path).and_then(|mut file| file.read_exact(&mut header));
+    if read.is_err() || !header.starts_with(b"SQLite format 3\0") {
+        return Ok(());
+    }
+    let found = i64::from(u32::from_be_bytes([header[AT], header[AT + 1], header[AT + 2], header[AT + 3]]));
+    // What no pmtop would write is damage, for `fsck` to tell.
+    if (SCHEMA_VERSION + 1..=1000).contains(&found) {
+        return Err(Error::Newer { path: path.to_owned(), found, known: SCHEMA_VERSION });
+    }
+    Ok(())
+}
+
 /// The tables of an empty control database.
 pub(super) fn create_tables(db: &Connection) -> Result<()> {
     db.execute_batch(SCHEMA)?;
     db.execute_batch(checksum::SCHEMA)?;
     db.execute_batch(delta::SCHEMA)?;
+    twice::prepare(db)?;
     db.pragma_update(None, "user_version", SCHEMA_VERSION)?;
     Ok(())
 }

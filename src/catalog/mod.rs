@@ -19,6 +19,7 @@ pub mod rollup;
 mod states;
 pub mod table;
 mod texts;
+mod twice;
 mod words;
 pub mod write;
 

@@ -17,7 +17,7 @@ use super::control::{self, Segment};
 use super::fsck::{Finding, Fix, live_segments};
 use super::layout::{self, Layout};
 use super::merge::core_key_hash;
-use super::{Catalog, Error, Result, checkpoint, checksum, clock, delta, keys, rollup, write};
+use super::{Catalog, Error, Result, checkpoint, checksum, clock, delta, keys, rollup, twice, write};
 use crate::event::Kind;
 use crate::event::schema::timestamp;
 
@@ -67,6 +67,7 @@ pub(super) fn apply(
     for finding in &mut *findings {
         match finding.fix {
             Fix::State(table) => restate(db, table)?,
+            Fix::Again(table) => twice::again(db, table)?,
             Fix::Checkpoint(table) => {
                 forget_checkpoint(layout, db, &finding.path)?;
                 delta::publish(root, db)?;
