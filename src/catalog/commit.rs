@@ -87,6 +87,8 @@ impl Staging {
             // A process that starts may have taken the lock file, not yet locked, for one of the dead.
             if lock_of(&folder).exists() {
                 layout::make_dir(&folder)?;
+                // If the power fails, too, the next start has to see that somebody was at work.
+                layout::sync_dir(&layout.staging())?;
                 return Ok(Self { folder, _lock: lock });
             }
         }

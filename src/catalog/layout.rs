@@ -153,6 +153,13 @@ impl Folders {
         fs::rename(from, to)
     }
 
+    /// Removes a file, if it is there; that it is gone is durable after [`Folders::sync`].
+    pub fn remove(&mut self, path: &Path) {
+        if fs::remove_file(path).is_ok() {
+            self.changed.extend(path.parent().map(Path::to_owned));
+        }
+    }
+
     /// Creates a folder and its parents, as far as they are missing.
     pub fn make(&mut self, folder: &Path) -> io::Result<()> {
         let mut missing = folder;
