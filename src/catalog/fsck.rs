@@ -130,7 +130,7 @@ pub fn fsck(root: &Path, repair: bool) -> Result<Vec<Finding>> {
     };
     if repair {
         let staging = Staging::create(&layout)?;
-        let again = repair::apply(&layout, &staging, &db, &mut found)?;
+        let again = repair::apply(&layout, &staging, &db, &mut found, !findings.is_empty())?;
         drop((staging, db, commit, readers));
         repair::queue_again(root, &again)?;
     }
