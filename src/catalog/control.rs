@@ -716,7 +716,12 @@ impl Control {
                 "UPDATE files SET status = ?2, error = ?3, same_as = ?4, rows = 0, rejected_rows = 0, seq = NULL WHERE id = ?1",
                 params![file.id, file.status.as_str(), file.why, file.same_as],
             )?;
-            // What stood behind it has no rows in the catalog any more.
+            // What stood behind it stands behind what takes its place …
+            tx.execute(
+                "UPDATE files SET same_as = ?2 WHERE same_as = ?1 AND status = 'duplicate' AND ?2 IS NOT NULL",
+                params![file.id, file.same_as],
+            )?;
+            // … or has no rows in the catalog any more.
             tx.execute(
                 "UPDATE files SET status = 'interrupted', identity = NULL, same_as = NULL,
                  error = 'the file that held its rows was removed; it will be taken in again'

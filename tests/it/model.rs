@@ -133,7 +133,14 @@ impl World {
         }
         let visible = self.visible();
         for (path, content) in &self.folder {
-            assert!(self.covered(&visible, &sha256(content)), "{} was not taken in", path.display());
+            let there = self.covered(&visible, &sha256(content));
+            assert!(
+                there,
+                "{} was not taken in after {:?}: {:?}",
+                path.display(),
+                self.done,
+                self.desk.catalog().files()
+            );
         }
     }
 
@@ -240,7 +247,9 @@ impl World {
 fn random_sequences_leave_what_the_model_says() {
     let sequences = std::env::var("PMTOP_SEQUENCES").ok().and_then(|text| text.parse().ok());
     let (sequences, operations) = sequences.map_or((4, OPERATIONS / 2), |sequences| (sequences, OPERATIONS));
-    for seed in 0..sequences {
+    let first = std::env::var("PMTOP_SEQUENCES_FROM").ok().and_then(|text| text.parse().ok()).unwrap_or(0);
+    for seed in first..first + sequences {
+        println!("seed {seed}");
         let mut world = World::new(seed);
         for _ in 0..operations {
             let before = world.visible();
