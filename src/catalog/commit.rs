@@ -1,13 +1,15 @@
 //! The moment at which files come or go: rows are merged with those of other files, segments and rollups
 //! get into place, and one transaction says so.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::checksum::Sum;
 use super::control::{Change, Control, FileDone, FileRow, Leaving, RollupFile, Segment};
+use super::keep::{JOINED_ROWS, SMALL_ROWS, join};
 use super::layout::{self, Layout};
 use super::locks::Lock;
 use super::merge::Shadow;
@@ -86,6 +88,8 @@ impl Staging {
             // A process that starts may have taken the lock file, not yet locked, for one of the dead.
             if lock_of(&folder).exists() {
                 layout::make_dir(&folder)?;
+                // If the power fails, too, the next start has to see that somebody was at work.
+                layout::sync_dir(&layout.staging())?;
                 return Ok(Self { folder, _lock: lock });
             }
         }
@@ -119,46 +123,153 @@ pub fn unique() -> String {
 
 /// Makes a file visible. A visible file whose content it begins with leaves in the same commit (SPEC §2.5:
 /// a file that grew adds only what is new).
-pub fn commit_file(catalog: &Catalog, staging: &Staging, mut incoming: Incoming, now: Micros) -> Result<Outcome> {
+pub fn commit_file(catalog: &Catalog, staging: &Staging, incoming: Incoming, now: Micros) -> Result<Outcome> {
+    match commit_files(catalog, staging, vec![incoming], now).pop() {
+        Some(Said::Outcome(outcome)) => outcome,
+        _ => Err(Error::Overtaken),
+    }
+}
+
+/// What is said of one of several files.
+#[derive(Debug)]
+pub enum Said {
+    /// What came of it.
+    Outcome(Result<Outcome>),
+    /// It has to do with another of them: it is to be brought again, now that that one is visible.
+    Later(Box<Incoming>),
+}
+
+/// Makes files visible in one transaction, as far as they have nothing to do with each other: what comes of each is
+/// what would come of it alone.
+pub fn commit_files(catalog: &Catalog, staging: &Staging, files: Vec<Incoming>, now: Micros) -> Vec<Said> {
+    let mut said: Vec<Option<Said>> = files.iter().map(|_| None).collect();
+    if let Err(error) = try_commit(catalog, staging, files, &mut said, now) {
+        let left = said.iter().filter(|said| said.is_none()).count();
+        let mut error = Some(error);
+        let shared = if left > 1 { error.take().map(Arc::new) } else { None };
+        for slot in said.iter_mut().filter(|said| said.is_none()) {
+            let error = match &shared {
+                Some(error) => Error::Together(Arc::clone(error)),
+                None => error.take().unwrap_or(Error::Overtaken),
+            };
+            *slot = Some(Said::Outcome(Err(error)));
+        }
+    }
+    said.into_iter().map(|said| said.unwrap_or(Said::Outcome(Err(Error::Overtaken)))).collect()
+}
+
+fn try_commit(
+    catalog: &Catalog,
+    staging: &Staging,
+    files: Vec<Incoming>,
+    said: &mut [Option<Said>],
+    now: Micros,
+) -> Result<()> {
     let layout = catalog.layout();
     let _lock = Lock::wait(&layout.lock("commit"))?;
-    if incoming.arrival != Arrival::More
-        && let Some(known) = catalog.control(|control| control.known_content(&incoming.done.sha256))?
-    {
-        return Ok(Outcome::Duplicate(Box::new(known)));
-    }
     let (_, live, _) = catalog.control(Control::live)?;
     let live: Vec<Source> = live.into_iter().map(|segment| Source::live(layout, segment)).collect();
+    let floor = catalog.control(|control| control.floor())?;
+    let (mut places, mut batch, mut leaving) = (Vec::new(), Vec::new(), Vec::new());
+    let mut later: Vec<(usize, Incoming)> = Vec::new();
+    for (place, mut incoming) in files.into_iter().enumerate() {
+        let others = batch.iter().chain(later.iter().map(|(_, incoming)| incoming));
+        if !leaving.is_empty() || are_related(others, &incoming)? {
+            later.push((place, incoming));
+            continue;
+        }
+        match judge(catalog, &live, &mut incoming) {
+            Ok(Verdict::Known(outcome)) => said[place] = Some(Said::Outcome(Ok(outcome))),
+            Ok(Verdict::New(replaced)) if replaced.is_empty() || batch.is_empty() => {
+                floor.into_iter().for_each(|floor| leave_out_old(&mut incoming, floor));
+                leaving = replaced;
+                places.push(place);
+                batch.push(incoming);
+            }
+            Ok(Verdict::New(_)) => later.push((place, incoming)),
+            Err(error) => said[place] = Some(Said::Outcome(Err(error))),
+        }
+    }
+    let what = match batch.as_slice() {
+        [] => String::new(),
+        [file] if file.arrival == Arrival::More => format!("file {} goes on", file.file_id),
+        [file] => format!("file {}", file.file_id),
+        [first, ..] => format!("{} files, the first is {}", batch.len(), first.file_id),
+    };
+    if !batch.is_empty() {
+        let (generation, merged) = apply(catalog, staging, live, batch, leaving, what, now)?;
+        for (place, merged) in places.into_iter().zip(merged) {
+            said[place] = Some(Said::Outcome(Ok(Outcome::Done { generation, merged })));
+        }
+    }
+    for (place, incoming) in later {
+        said[place] = Some(Said::Later(Box::new(incoming)));
+    }
+    Ok(())
+}
+
+/// What a new file is to those that are visible.
+enum Verdict {
+    /// Its rows are there.
+    Known(Outcome),
+    /// It brings rows, and takes the place of some files.
+    New(Vec<Leaving>),
+}
+
+fn judge(catalog: &Catalog, live: &[Source], incoming: &mut Incoming) -> Result<Verdict> {
     if incoming.arrival == Arrival::More {
-        let what = format!("file {} goes on", incoming.file_id);
         catalog.control(|control| control.add_up(incoming.file_id, &mut incoming.done))?;
-        let (generation, merged) = apply(catalog, staging, live, Some(incoming), Vec::new(), what, now)?;
-        return Ok(Outcome::Done { generation, merged });
+        return Ok(Verdict::New(Vec::new()));
+    }
+    if let Some(known) = catalog.control(|control| control.known_content(&incoming.done.sha256))? {
+        return Ok(Verdict::Known(Outcome::Duplicate(Box::new(known))));
     }
     let mut shorter: HashSet<i64> =
         catalog.control(|control| control.grown_from(&incoming.beginnings))?.into_iter().collect();
     if let Arrival::Followed { replaces: Some(id) } = incoming.arrival {
         shorter.insert(id);
     }
-    if let Some(longer) = other_states(catalog, &live, &incoming, &mut shorter)?
+    if let Some(longer) = other_states(catalog, live, incoming, &mut shorter)?
         && let Some(known) = catalog.control(|control| control.file(longer))?
     {
-        return Ok(Outcome::Contained(Box::new(known)));
+        return Ok(Verdict::Known(Outcome::Contained(Box::new(known))));
+    }
+    if shorter.is_empty() {
+        return Ok(Verdict::New(Vec::new()));
     }
     let name = catalog.control(|control| control.file(incoming.file_id))?.map_or_else(String::new, |file| file.name);
-    let leaving = shorter
-        .into_iter()
-        .map(|id| Leaving {
-            id,
-            status: Status::Duplicate,
-            why: format!("it grew: its rows are in {name}"),
-            same_as: Some(incoming.file_id),
-        })
-        .collect();
-    catalog.control(|control| control.floor())?.into_iter().for_each(|floor| leave_out_old(&mut incoming, floor));
-    let what = format!("file {}", incoming.file_id);
-    let (generation, merged) = apply(catalog, staging, live, Some(incoming), leaving, what, now)?;
-    Ok(Outcome::Done { generation, merged })
+    let leaving = shorter.into_iter().map(|id| Leaving {
+        id,
+        status: Status::Duplicate,
+        why: format!("it grew: its rows are in {name}"),
+        same_as: Some(incoming.file_id),
+    });
+    Ok(Verdict::New(leaving.collect()))
+}
+
+/// Whether a file has the content of one of some others that are not visible yet, or is another state of it.
+fn are_related<'f>(others: impl Iterator<Item = &'f Incoming>, file: &Incoming) -> Result<bool> {
+    let begins =
+        |short: &Incoming, long: &Incoming| long.beginnings.iter().any(|(_, sha256)| *sha256 == short.done.sha256);
+    for other in others {
+        if other.done.sha256 == file.done.sha256 || begins(other, file) || begins(file, other) {
+            return Ok(true);
+        }
+        let shared = other.done.marks.len().min(file.done.marks.len());
+        if shared == 0 || other.done.marks[shared - 1] != file.done.marks[shared - 1] {
+            continue;
+        }
+        let (short, long) = if other.done.bytes < file.done.bytes { (other, file) } else { (file, other) };
+        let prints = |of: &Incoming, last| {
+            let fresh: Vec<Source> = of.segments.iter().map(Source::of).collect();
+            Prints::of(fresh.iter(), of.file_id, last)
+        };
+        let own = prints(short, None)?;
+        if own.begin(&prints(long, own.last())?, true) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Takes the rows of files out of the catalog, and brings back what they had shadowed.
@@ -176,7 +287,7 @@ pub fn remove_file(catalog: &Catalog, id: i64, now: Micros) -> Result<()> {
     let (_, live, _) = catalog.control(Control::live)?;
     let live = live.into_iter().map(|segment| Source::live(layout, segment)).collect();
     let leaving = vec![Leaving { id, status: Status::Removed, why: String::new(), same_as: None }];
-    apply(catalog, &staging, live, None, leaving, format!("file {id} removed"), now)?;
+    apply(catalog, &staging, live, Vec::new(), leaving, format!("file {id} removed"), now)?;
     fs::remove_file(layout.rejects().join(format!("file-{id}.csv"))).ok();
     Ok(())
 }
@@ -234,33 +345,31 @@ fn other_states(
     Ok(None)
 }
 
-/// Brings a file in and takes files out, in one commit; its number, and how many rows of the new file are
+/// Brings files in and takes files out, in one commit; its number, and how many rows of each new file are
 /// copies. To be called under the commit lock.
 fn apply(
     catalog: &Catalog,
     staging: &Staging,
     live: Vec<Source>,
-    incoming: Option<Incoming>,
+    incoming: Vec<Incoming>,
     leaving: Vec<Leaving>,
     what: String,
     now: Micros,
-) -> Result<(u64, i64)> {
+) -> Result<(u64, Vec<i64>)> {
     let layout = catalog.layout();
-    let nothing = FileDone::default();
     let mut sources: Vec<Source> =
         incoming.iter().flat_map(|incoming| incoming.segments.iter().map(Source::of)).collect();
     sources.extend(live);
     let gone: HashSet<i64> = leaving.iter().map(|file| file.id).collect();
-    let coming = incoming.as_ref().map_or((-1, &nothing), |incoming| (incoming.file_id, &incoming.done));
-    let moves = find_moves(catalog, &sources, &gone, coming)?;
+    let followed = incoming.iter().any(|incoming| incoming.arrival != Arrival::Whole);
+    let (mut files, mut rollup) = (Vec::with_capacity(incoming.len()), rollup::Builder::default());
+    for incoming in incoming {
+        files.push((incoming.file_id, incoming.done));
+        rollup.join(incoming.rollup);
+    }
+    let moves = find_moves(catalog, &sources, &gone, &files)?;
 
-    let followed = incoming.as_ref().is_some_and(|incoming| incoming.arrival != Arrival::Whole);
-    let (file, mut rollup) = match incoming {
-        Some(incoming) => (Some((incoming.file_id, incoming.done)), incoming.rollup),
-        None => (None, rollup::Builder::default()),
-    };
-    let new_file = file.as_ref().map_or(-1, |(id, _)| *id);
-    let mut change = Change { what, file, followed, leaving, ..Change::default() };
+    let mut change = Change { what, followed, leaving, ..Change::default() };
     let mut places: Vec<Staged> = Vec::new();
     for (index, source) in sources.iter().enumerate() {
         match moves.get(&index) {
@@ -273,11 +382,20 @@ fn apply(
             None => places.extend(source.staged.clone()),
         }
     }
-    let merged =
-        places.iter().filter(|staged| !staged.segment.is_events()).map(|staged| staged.segment.rows_of(new_file)).sum();
+    if files.len() > 1 {
+        places = join_small(staging, places)?;
+    }
+    let merged = files
+        .iter()
+        .map(|(id, _)| {
+            let copies = places.iter().filter(|staged| !staged.segment.is_events());
+            copies.map(|staged| staged.segment.rows_of(*id)).sum()
+        })
+        .collect();
     let rollups = rollup.write(staging.path(), &unique())?;
     place(layout, &places, &rollups)?;
     change.sums = sums_of(&places);
+    change.files = files;
     change.added = places.into_iter().map(|staged| staged.segment).collect();
     change.rollups = rollups.into_iter().map(|(_, rollup)| rollup).collect();
     let generation = catalog.control(|control| control.commit(&change, now))?;
@@ -293,13 +411,44 @@ pub(super) fn sums_of(segments: &[Staged]) -> HashMap<String, Sum> {
     segments.iter().flat_map(both).collect()
 }
 
-/// Renames finished files, once they are durable, to where the commit will say they are, and makes their names durable.
+/// Joins what several files bring of one day, role and shadow, so that a burst of small files does not leave as
+/// many small segments.
+fn join_small(staging: &Staging, places: Vec<Staged>) -> Result<Vec<Staged>> {
+    let mut groups: BTreeMap<_, Vec<Staged>> = BTreeMap::new();
+    let (small, mut joined): (Vec<Staged>, Vec<Staged>) =
+        places.into_iter().partition(|staged| staged.segment.rows < SMALL_ROWS);
+    for staged in small {
+        let segment = &staged.segment;
+        groups.entry((segment.date, segment.role.clone(), segment.shadow)).or_default().push(staged);
+    }
+    for ((date, role, shadow), mut group) in groups {
+        while !group.is_empty() {
+            let mut rows = 0;
+            let count = group.iter().take_while(|staged| {
+                rows += staged.segment.rows;
+                rows <= JOINED_ROWS
+            });
+            let rest = group.split_off(count.count());
+            if group.len() == 1 {
+                joined.append(&mut group);
+            } else {
+                let parts: Vec<(PathBuf, PathBuf)> =
+                    group.into_iter().map(|staged| (staged.path, staged.keys)).collect();
+                joined.push(join(staging, &parts, blank_segment(date, &role, shadow))?);
+            }
+            group = rest;
+        }
+    }
+    Ok(joined)
+}
+
+/// Renames finished files to where the commit will say they are, and makes them and their names durable.
 pub(super) fn place(layout: &Layout, segments: &[Staged], rollups: &[(PathBuf, RollupFile)]) -> Result<()> {
-    segments.iter().try_for_each(|staged| staged.durable.wait())?;
     let keys = segments.iter().map(|staged| (&staged.keys, staged.segment.keys_path()));
     let rows = segments.iter().map(|staged| (&staged.path, staged.segment.path.clone()));
     let rollups = rollups.iter().map(|(from, rollup)| (from, rollup.path.clone()));
     let mut folders = layout::Folders::default();
+    segments.iter().try_for_each(Staged::sync)?;
     for (from, to) in keys.chain(rows).chain(rollups) {
         let to = layout.absolute(&to);
         folders.publish(from, &to).map_err(|source| Error::Disk { path: to, source })?;

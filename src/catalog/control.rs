@@ -2,13 +2,14 @@
 //! file's rows become visible by one transaction here (`reference/storage-and-faults.md` 1.4).
 
 use std::collections::HashMap;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, params};
 
-use super::merge::{ALL_ROLES, FillMask, Shadow, hides};
-use super::{Error, Result, checksum, clock, delta, layout};
+use super::merge::{ALL_ROLES, FillMask, KeyColumn, Shadow, hides};
+use super::{Error, Result, checksum, clock, delta, layout, twice};
 use crate::event::file_status::Status;
 use crate::event::{Micros, RecordType};
 
@@ -35,6 +36,8 @@ CREATE TABLE IF NOT EXISTS files (
   followed INTEGER NOT NULL DEFAULT 0, reading TEXT NOT NULL DEFAULT '', error TEXT NOT NULL DEFAULT '', seq INTEGER);
 CREATE INDEX IF NOT EXISTS files_by_sha ON files (sha256) WHERE status = 'done';
 CREATE INDEX IF NOT EXISTS files_by_path ON files (path);
+CREATE INDEX IF NOT EXISTS files_by_bytes ON files (bytes) WHERE status = 'done';
+CREATE INDEX IF NOT EXISTS files_by_marks ON files (marks, bytes) WHERE status = 'done' AND rows > 0;
 CREATE TABLE IF NOT EXISTS segments (
   id INTEGER PRIMARY KEY AUTOINCREMENT, path TEXT NOT NULL UNIQUE,
   date INTEGER, role TEXT NOT NULL, shadow INTEGER NOT NULL, rows INTEGER NOT NULL, bytes INTEGER NOT NULL,
@@ -219,8 +222,6 @@ pub struct KnownState {
     pub bytes: u64,
     /// Rows.
     pub rows: i64,
-    /// See [`FileDone::marks`].
-    pub marks: Marks,
 }
 
 /// A file whose rows leave the catalog.
@@ -239,10 +240,10 @@ pub struct Leaving {
 /// What one commit changes.
 #[derive(Debug, Clone, Default)]
 pub struct Change {
-    /// The file that became visible, and what it was found to be.
-    pub file: Option<(i64, FileDone)>,
-    /// Whether that file is followed while it is written: it may be visible already, and a finished file with
-    /// its content takes its place.
+    /// The files that became visible, and what they were found to be.
+    pub files: Vec<(i64, FileDone)>,
+    /// Whether they are followed while they are written: such a file may be visible already, and a finished
+    /// file with its content takes its place.
     pub followed: bool,
     /// Segments that come.
     pub added: Vec<Segment>,
@@ -309,6 +310,7 @@ impl Control {
     }
 
     fn attempt(path: &Path, alone: bool) -> Result<Self> {
+        refuse_newer(path)?;
         if !path.exists() {
             // SQLite gives its other files the same mode.
             layout::create_new(path).ok();
@@ -321,11 +323,13 @@ impl Control {
         }
         db.pragma_update(None, "journal_mode", "WAL")?;
         // What is only told of files may be lost with the power; commits are made durable one by one.
-        db.pragma_update(None, "synchronous", "NORMAL")?;
         db.pragma_update(None, "foreign_keys", "ON")?;
         let root = path.parent().unwrap_or(Path::new(".")).to_owned();
         let mut control = Self { db, root, published: None };
+        // The first entries of the logs are made here and must not be lost once they are published.
+        control.db.pragma_update(None, "synchronous", "FULL")?;
         control.migrate(path)?;
+        control.db.pragma_update(None, "synchronous", "NORMAL")?;
         control.publish().ok();
         Ok(control)
     }
@@ -341,6 +345,7 @@ impl Control {
             tx.pragma_update(None, "user_version", SCHEMA_VERSION)?;
         }
         tx.execute_batch(checksum::SCHEMA)?;
+        twice::prepare(&tx)?;
         delta::prepare(&tx, clock())?;
         tx.commit()?;
         Ok(())
@@ -457,26 +462,24 @@ impl Control {
     /// The visible files that may be another state of the same file: the longest common power of two of
     /// their first bytes has the same hash.
     pub fn other_states(&self, bytes: u64, marks: &Marks) -> Result<Vec<KnownState>> {
-        let mut statement = self
-            .db
-            .prepare("SELECT id, bytes, rows, marks FROM files WHERE status = 'done' AND rows > 0 AND marks LIKE ?1")?;
-        let Some((_, first)) = marks.first() else { return Ok(Vec::new()) };
-        let rows = statement.query_map([format!("{first}%")], |row| {
-            let (bytes, text): (i64, String) = (row.get(1)?, row.get(3)?);
-            Ok(KnownState {
-                id: row.get(0)?,
-                bytes: bytes.cast_unsigned(),
-                rows: row.get(2)?,
-                marks: parse_marks(&text),
-            })
-        })?;
-        let mut states = Vec::new();
-        for state in rows {
-            let state = state?;
-            let shared = marks.len().min(state.marks.len());
-            if shared > 0 && state.bytes != bytes && marks[shared - 1] == state.marks[shared - 1] {
-                states.push(state);
-            }
+        // As text the shorter list of marks is a beginning of the longer, so that an index finds them.
+        const COLUMNS: &str = "SELECT id, bytes, rows FROM files WHERE status = 'done' AND rows > 0 AND bytes != ?1";
+        let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
+        let state = |row: &Row<'_>| {
+            let bytes: i64 = row.get(1)?;
+            Ok(KnownState { id: row.get(0)?, bytes: bytes.cast_unsigned(), rows: row.get(2)? })
+        };
+        let mut states: Vec<KnownState> = Vec::new();
+        let mut same = self.db.prepare_cached(&format!("{COLUMNS} AND marks = ?2"))?;
+        for count in 1..marks.len() {
+            let found = same.query_map(params![bytes, print_marks(&marks[..count])], state)?;
+            states.extend(found.collect::<rusqlite::Result<Vec<_>>>()?);
+        }
+        if !marks.is_empty() {
+            let own = print_marks(marks);
+            let mut longer = self.db.prepare_cached(&format!("{COLUMNS} AND marks >= ?2 AND marks < ?3"))?;
+            let found = longer.query_map(params![bytes, own, format!("{own}~")], state)?;
+            states.extend(found.collect::<rusqlite::Result<Vec<_>>>()?);
         }
         Ok(states)
     }
@@ -523,6 +526,20 @@ impl Control {
                 Ok((row.get(0)?, row.get(1)?))
             })?;
         Ok((sha.unwrap_or_default(), parse_filled(&filled.unwrap_or_default())))
+    }
+
+    /// Whether one of some visible files fills a key column for a record type.
+    pub fn some_file_fills(&self, record: RecordType, column: KeyColumn, among: impl Fn(i64) -> bool) -> Result<bool> {
+        let mut statement =
+            self.db.prepare_cached("SELECT id, filled FROM files WHERE status = 'done' AND rows > 0")?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            let filled: Option<String> = row.get(1)?;
+            if among(row.get(0)?) && parse_filled(&filled.unwrap_or_default())[record.index()].holds(column) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// The files that are followed while they are written.
@@ -662,7 +679,7 @@ impl Control {
         let tx = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let seq: i64 = tx.query_row("SELECT coalesce(max(seq), 0) + 1 FROM commits", [], |row| row.get(0))?;
         tx.execute("INSERT INTO commits (seq, at, what) VALUES (?1, ?2, ?3)", params![seq, now, change.what])?;
-        if let Some((id, done)) = &change.file {
+        for (id, done) in &change.files {
             tx.execute(
                 "UPDATE files SET status = 'done', role = ?2, bytes = ?3, sha256 = ?4, rows = ?5, rejected_rows = ?6,
                  min_time = ?7, max_time = ?8, filled = ?9, error = ?10, seq = ?11, marks = ?12,
@@ -701,7 +718,12 @@ impl Control {
                 "UPDATE files SET status = ?2, error = ?3, same_as = ?4, rows = 0, rejected_rows = 0, seq = NULL WHERE id = ?1",
                 params![file.id, file.status.as_str(), file.why, file.same_as],
             )?;
-            // What stood behind it has no rows in the catalog any more.
+            // What stood behind it stands behind what takes its place …
+            tx.execute(
+                "UPDATE files SET same_as = ?2 WHERE same_as = ?1 AND status = 'duplicate' AND ?2 IS NOT NULL",
+                params![file.id, file.same_as],
+            )?;
+            // … or has no rows in the catalog any more.
             tx.execute(
                 "UPDATE files SET status = 'interrupted', identity = NULL, same_as = NULL,
                  error = 'the file that held its rows was removed; it will be taken in again'
@@ -873,13 +895,26 @@ impl Control {
     }
 }
 
-fn print_marks(marks: &Marks) -> String {
+fn print_marks(marks: &[(u64, String)]) -> String {
     marks.iter().map(|(_, hash)| hash.as_str()).collect::<Vec<_>>().join(",")
 }
 
-fn parse_marks(text: &str) -> Marks {
-    let lengths = (0..).map(|power| FIRST_MARK << power);
-    lengths.zip(text.split(',')).filter(|(_, hash)| !hash.is_empty()).map(|(at, hash)| (at, hash.to_owned())).collect()
+/// Refuses a catalog of a later pmtop before anything is written. A version that is still in the log of SQLite is
+/// seen by [`Control::migrate`].
+pub(super) fn refuse_newer(path: &Path) -> Result<()> {
+    // `user_version`, in the header of an SQLite database.
+    const AT: usize = 60;
+    let mut header = [0; AT + 4];
+    let read = std::fs::File::open(path).and_then(|mut file| file.read_exact(&mut header));
+    if read.is_err() || !header.starts_with(b"SQLite format 3\0") {
+        return Ok(());
+    }
+    let found = i64::from(u32::from_be_bytes([header[AT], header[AT + 1], header[AT + 2], header[AT + 3]]));
+    // What no pmtop would write is damage, for `fsck` to tell.
+    if (SCHEMA_VERSION + 1..=1000).contains(&found) {
+        return Err(Error::Newer { path: path.to_owned(), found, known: SCHEMA_VERSION });
+    }
+    Ok(())
 }
 
 /// The tables of an empty control database.
@@ -887,6 +922,7 @@ pub(super) fn create_tables(db: &Connection) -> Result<()> {
     db.execute_batch(SCHEMA)?;
     db.execute_batch(checksum::SCHEMA)?;
     db.execute_batch(delta::SCHEMA)?;
+    twice::prepare(db)?;
     db.pragma_update(None, "user_version", SCHEMA_VERSION)?;
     Ok(())
 }

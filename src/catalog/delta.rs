@@ -205,7 +205,10 @@ impl Replay {
                     files: tag(add, "pmtop.files"),
                 };
                 let path = rows.segment.get("path").and_then(Value::as_str).unwrap_or_default().to_owned();
-                self.live.insert(path, rows);
+                // What a damaged entry does not say of itself cannot be used.
+                if path.split_once('/').is_some_and(|(_, relative)| add["path"] == *relative) {
+                    self.live.insert(path, rows);
+                }
             } else if let Some(path) = action["remove"]["path"].as_str() {
                 self.live.retain(|live, _| live.split_once('/').is_none_or(|(_, relative)| relative != path));
             }

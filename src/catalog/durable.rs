@@ -13,7 +13,7 @@ static WAITING: AtomicUsize = AtomicUsize::new(0);
 
 /// Finished files that are being made durable.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Durable(Arc<Mutex<Option<JoinHandle<io::Result<()>>>>>);
+pub(super) struct Durable(Option<Arc<Mutex<Option<JoinHandle<io::Result<()>>>>>>);
 
 impl Durable {
     /// Begins with some files; what is written to them afterwards is not included.
@@ -21,7 +21,7 @@ impl Durable {
         let sync = move || files.iter().try_for_each(File::sync_all);
         if WAITING.fetch_add(1, Ordering::Relaxed) >= MOST {
             WAITING.fetch_sub(1, Ordering::Relaxed);
-            return sync().map(|()| Self::default());
+            return sync().map(|()| Self(Some(Arc::default())));
         }
         let thread = std::thread::Builder::new().name("sync".to_owned()).spawn(move || {
             let synced = sync();
@@ -31,12 +31,18 @@ impl Durable {
         if thread.is_err() {
             WAITING.fetch_sub(1, Ordering::Relaxed);
         }
-        Ok(Self(Arc::new(Mutex::new(Some(thread?)))))
+        Ok(Self(Some(Arc::new(Mutex::new(Some(thread?))))))
     }
 
-    /// Waits until they are durable.
+    /// Whether it has begun.
+    pub(super) const fn begun(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// Waits until they are durable, if it has begun.
     pub(super) fn wait(&self) -> io::Result<()> {
-        match self.0.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        let Some(thread) = &self.0 else { return Ok(()) };
+        match thread.lock().unwrap_or_else(PoisonError::into_inner).take() {
             Some(thread) => thread.join().unwrap_or_else(|_| Err(io::Error::other("a file was not made durable"))),
             None => Ok(()),
         }

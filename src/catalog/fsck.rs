@@ -13,11 +13,11 @@ use rusqlite::Connection;
 use serde_json::{Map, Value};
 
 use super::commit::Staging;
-use super::control::{RollupFile, Segment};
+use super::control::{self, RollupFile, Segment};
 use super::layout::{self, Layout};
 use super::locks::Lock;
 use super::merge::Shadow;
-use super::{Error, Result, checkpoint, checksum, delta, keys, pack, repair, rollup};
+use super::{Error, Result, checkpoint, checksum, delta, keys, pack, repair, rollup, twice};
 
 /// Something that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,6 +54,8 @@ pub(super) enum Fix {
     State(&'static str),
     /// A row of the control database is taken from the log.
     Row { table: &'static str, row: Map<String, Value> },
+    /// Rows of a table of the control database are taken as they are.
+    Again(&'static str),
     /// A checkpoint is written anew.
     Checkpoint(&'static str),
     /// A pack goes; it is built again when it is asked for.
@@ -80,6 +82,7 @@ impl Fix {
                 ("other readers see other rows than pmtop", "add a version to the log that puts it right")
             }
             Self::Row { .. } => ("pmtop may count wrongly", "take the row over from the log"),
+            Self::Again(_) => ("what is told of a file may be wrong", "take the row as it is"),
             Self::Checkpoint(_) => ("other readers may fail", "write a new checkpoint"),
             Self::Pack => ("answers about its rows may be wrong", "remove it; it is built again from the rows"),
             Self::Orphan => ("it only takes up space", "remove it"),
@@ -107,6 +110,7 @@ pub fn fsck(root: &Path, repair: bool) -> Result<Vec<Finding>> {
     let readers = if repair { Lock::attempt(&readers)?.ok_or(Error::InUse)? } else { Lock::shared(&readers)? };
     // Nothing becomes visible while this looks on.
     let commit = Lock::wait(&layout.lock("commit"))?;
+    control::refuse_newer(&layout.control())?;
     let mut findings = Vec::new();
     let db = match sound(root) {
         Ok(db) => db,
@@ -129,7 +133,7 @@ pub fn fsck(root: &Path, repair: bool) -> Result<Vec<Finding>> {
     };
     if repair {
         let staging = Staging::create(&layout)?;
-        let again = repair::apply(&layout, &staging, &db, &mut found)?;
+        let again = repair::apply(&layout, &staging, &db, &mut found, !findings.is_empty())?;
         drop((staging, db, commit, readers));
         repair::queue_again(root, &again)?;
     }
@@ -183,6 +187,10 @@ fn examine(layout: &Layout, db: &Connection) -> Result<Vec<Finding>> {
         if let Some(problem) = problem {
             findings.push(Finding::new(path, problem, Fix::Keys(Box::new(segment.clone()))));
         }
+    }
+    for (table, key) in twice::differing(db)? {
+        let problem = format!("row {key} of `{table}` is not what was written");
+        findings.push(Finding::new("control.db", problem, Fix::Again(table)));
     }
     check_rollups(layout, db, &sums, &damaged_days, &mut findings)?;
     check_orphans(layout, db, &mut findings)?;
@@ -401,10 +409,16 @@ fn compare_state(
     for row in rows {
         let path = row.get("path").and_then(Value::as_str).unwrap_or_default().to_owned();
         live.insert(path.clone());
-        let Some(delta::Rows { segment, files, .. }) = replay.live.get(&path) else {
+        let Some(delta::Rows { segment, files, parts }) = replay.live.get(&path) else {
             findings.push(Finding::new(path, "pmtop sees it, and the log does not name it", Fix::State(table)));
             continue;
         };
+        let id = row.get("id").and_then(Value::as_i64).unwrap_or_default();
+        let known = delta::objects(db, "SELECT * FROM segment_files WHERE segment_id = ?1", [id])?;
+        for part in parts.iter().filter(|part| !known.contains(part)) {
+            let problem = format!("whose rows are in segment {path} is not what was written");
+            findings.push(Finding::new("control.db", problem, Fix::Row { table: "segment_files", row: part.clone() }));
+        }
         if let Some(column) = segment.keys().find(|key| row.get(*key).is_some_and(|value| *value != segment[*key])) {
             let problem = format!("column {column} of segment {path} is not what was written");
             findings.push(Finding::new("control.db", problem, Fix::Row { table: "segments", row: segment.clone() }));

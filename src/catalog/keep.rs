@@ -1,6 +1,7 @@
 //! Housekeeping: what is too old or too much leaves, small files become larger ones, and what has left is
 //! deleted. One process at a time; the work is done beside readers and writers and gives way to them.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch, UInt64Array};
@@ -20,9 +21,9 @@ use crate::config::Retention;
 use crate::event::{Micros, column_index};
 
 /// A segment with fewer rows is small.
-const SMALL_ROWS: i64 = 32 * 1024;
+pub(super) const SMALL_ROWS: i64 = 32 * 1024;
 /// Rows that small segments are joined to: one row group.
-const JOINED_ROWS: i64 = 128 * 1024;
+pub(super) const JOINED_ROWS: i64 = 128 * 1024;
 /// So many small segments of a kind are joined.
 const FEWEST_SEGMENTS: usize = 4;
 /// So many rollup files of a day and kind are joined …
@@ -145,7 +146,9 @@ fn join_segments(catalog: &Catalog, now: Micros) -> Result<usize> {
             continue;
         }
         let staging = Staging::create(catalog.layout())?;
-        let joined = join(catalog, &staging, &chosen, blank_segment(date, &role, shadow))?;
+        let layout = catalog.layout();
+        let parts = chosen.iter().map(|part| (layout.absolute(&part.path), layout.absolute(&part.keys_path())));
+        let joined = join(&staging, &parts.collect::<Vec<_>>(), blank_segment(date, &role, shadow))?;
         let change = Change {
             what: format!("{} small segments joined", chosen.len()),
             added: vec![joined.segment.clone()],
@@ -171,14 +174,14 @@ fn still_live(catalog: &Catalog, paths: &[String]) -> Result<bool> {
     Ok(paths.iter().all(|path| live.contains(path.as_str())))
 }
 
-/// Rows of several segments as one, in order of time.
-fn join(catalog: &Catalog, staging: &Staging, segments: &[&Segment], blank: Segment) -> Result<Staged> {
+/// Rows of several segments (where they and their keys are) as one, in order of time.
+pub(super) fn join(staging: &Staging, parts: &[(PathBuf, PathBuf)], blank: Segment) -> Result<Staged> {
     let (mut batches, mut keys): (Vec<RecordBatch>, Vec<ArrayRef>) = (Vec::new(), Vec::new());
-    for segment in segments {
-        for batch in open(&catalog.layout().absolute(&segment.path))?.with_batch_size(1 << 15).build()? {
+    for (rows, hashes) in parts {
+        for batch in open(rows)?.with_batch_size(1 << 15).build()? {
             batches.push(batch?);
         }
-        keys.push(Arc::new(UInt64Array::from(read_keys(&catalog.layout().absolute(&segment.keys_path()))?)));
+        keys.push(Arc::new(UInt64Array::from(read_keys(hashes)?)));
     }
     let Some(first) = batches.first() else { return Err(Error::Overtaken) };
     let schema = first.schema();

@@ -28,12 +28,13 @@ pub(super) struct Files<'a> {
 }
 
 impl<'a> Files<'a> {
-    pub(super) fn new(catalog: &'a Catalog, file_id: i64, done: &FileDone) -> Self {
+    /// `coming`: files that the catalog does not know yet.
+    pub(super) fn new(catalog: &'a Catalog, coming: &[(i64, FileDone)]) -> Self {
         Self {
             catalog,
-            index: HashMap::from([(file_id, 0)]),
-            sha: vec![done.sha256.clone()],
-            filled: vec![done.filled],
+            index: coming.iter().enumerate().map(|(index, (id, _))| (*id, index)).collect(),
+            sha: coming.iter().map(|(_, done)| done.sha256.clone()).collect(),
+            filled: coming.iter().map(|(_, done)| done.filled).collect(),
         }
     }
 
@@ -192,7 +193,7 @@ pub fn subset(catalog: &Catalog, segments: &[&Segment], chosen: &[i64]) -> Resul
     if wanted.is_empty() {
         return Ok(Subset::default());
     }
-    let mut files = Files::new(catalog, -1, &FileDone::default());
+    let mut files = Files::new(catalog, &[]);
     let chosen = chosen.iter().map(|id| files.index(*id)).collect::<Result<HashSet<usize>>>()?;
     let mut buckets: HashMap<u128, Vec<(usize, usize, KeyRow)>> = HashMap::new();
     for (index, segment) in segments.iter().enumerate() {

@@ -18,9 +18,11 @@ impl Layout {
     /// The layout below a folder; creates what is missing.
     pub fn create(root: &Path) -> io::Result<Self> {
         let layout = Self { root: std::path::absolute(root)? };
+        let mut folders = Folders::default();
         for folder in ["", "locks", "pins", "staging", "events", "copies", "keys", "rollups", "packs", "rejects"] {
-            make_dir(&layout.root.join(folder))?;
+            folders.make(&layout.root.join(folder))?;
         }
+        folders.sync()?;
         Ok(layout)
     }
 
@@ -145,16 +147,28 @@ impl Folders {
     /// Renames a durable file into place; the name is durable after [`Folders::sync`].
     pub fn publish(&mut self, from: &Path, to: &Path) -> io::Result<()> {
         if let Some(folder) = to.parent() {
-            let mut missing = folder;
-            while !missing.exists() {
-                let Some(parent) = missing.parent() else { break };
-                self.changed.insert(parent.to_owned());
-                missing = parent;
-            }
-            make_dir(folder)?;
+            self.make(folder)?;
             self.changed.insert(folder.to_owned());
         }
         fs::rename(from, to)
+    }
+
+    /// Removes a file, if it is there; that it is gone is durable after [`Folders::sync`].
+    pub fn remove(&mut self, path: &Path) {
+        if fs::remove_file(path).is_ok() {
+            self.changed.extend(path.parent().map(Path::to_owned));
+        }
+    }
+
+    /// Creates a folder and its parents, as far as they are missing.
+    pub fn make(&mut self, folder: &Path) -> io::Result<()> {
+        let mut missing = folder;
+        while !missing.exists() {
+            let Some(parent) = missing.parent() else { break };
+            self.changed.insert(parent.to_owned());
+            missing = parent;
+        }
+        make_dir(folder)
     }
 
     /// Makes the names durable, with the folders that were new.

@@ -24,6 +24,7 @@ mod states;
 mod sums;
 pub mod table;
 mod texts;
+mod twice;
 mod words;
 pub mod write;
 
@@ -107,6 +108,9 @@ pub enum Error {
     /// A repair while others use the catalog.
     #[error("the catalog is in use; a repair needs it alone: close every other pmtop on it first")]
     InUse,
+    /// A commit of several files; none of them is visible.
+    #[error(transparent)]
+    Together(Arc<Error>),
     /// Another process took a file over.
     #[error("file {id} was taken over by another process")]
     LostClaim {

@@ -53,6 +53,11 @@ impl Source {
         self.staged.is_some()
     }
 
+    /// The file that its rows are of; of a fresh one.
+    fn owner(&self) -> Option<i64> {
+        self.segment.files.first().map(|file| file.id)
+    }
+
     /// Whether rows of one of the files are in it.
     fn loses(&self, leaving: &HashSet<i64>) -> bool {
         !self.fresh() && self.segment.files.iter().any(|file| leaving.contains(&file.id))
@@ -63,12 +68,12 @@ impl Source {
 pub(super) type Moved = Vec<(u32, Option<Shadow>)>;
 
 /// By segment, the rows that change their place because files come (`sources` that are fresh) or go. The
-/// new file has the id and the properties given.
+/// new files have the ids and the properties given; each fresh segment has rows of one of them.
 pub(super) fn find_moves(
     catalog: &Catalog,
     sources: &[Source],
     leaving: &HashSet<i64>,
-    coming: (i64, &FileDone),
+    coming: &[(i64, FileDone)],
 ) -> Result<HashMap<usize, Moved>> {
     let mut moves: HashMap<usize, Moved> = HashMap::new();
     let mut departing: HashMap<usize, HashSet<u32>> = HashMap::new();
@@ -89,7 +94,7 @@ pub(super) fn find_moves(
             let own = &sources[*index];
             (0..sources.len()).any(|other| {
                 other != *index
-                    && !(own.fresh() && sources[other].fresh())
+                    && !(own.fresh() && sources[other].fresh() && own.owner() == sources[other].owner())
                     && may_share(&own.segment, &sources[other].segment)
             }) || departing
                 .get(index)
@@ -106,24 +111,32 @@ pub(super) fn find_moves(
                     .any(|other| other == index || may_share(&sources[*index].segment, &sources[*other].segment))
         })
         .collect();
-    let mut files = Files::new(catalog, coming.0, coming.1);
+    let mut files = Files::new(catalog, coming);
     for pass in 0..passes as u64 {
         let in_pass = |key: u64| key != 0 && key % passes as u64 == pass;
         let stays = |index: usize, row: usize| {
             departing.get(&index).is_none_or(|rows| !u32::try_from(row).is_ok_and(|row| rows.contains(&row)))
         };
-        // Hashes of rows that come or go.
-        let mut active: HashSet<u64> = HashSet::new();
+        // Hashes of rows that come or go, with the file that brings them, and those that several have.
+        let mut active: HashMap<u64, Option<i64>> = HashMap::new();
+        let mut shared: HashSet<u64> = HashSet::new();
         let mut fresh_keys: HashMap<usize, Vec<u64>> = HashMap::new();
         for index in &overlapped {
             let keys = read_keys(&sources[*index].keys)?;
             let fresh = sources[*index].fresh();
-            active.extend(
-                keys.iter()
-                    .enumerate()
-                    .filter(|(row, key)| in_pass(**key) && (fresh || !stays(*index, *row)))
-                    .map(|(_, key)| *key),
-            );
+            let owner = sources[*index].owner().filter(|_| fresh);
+            for (row, key) in keys.iter().enumerate() {
+                if in_pass(*key) && (fresh || !stays(*index, row)) {
+                    let known = active.entry(*key).or_insert(owner);
+                    match (&known, owner) {
+                        (Some(known), Some(owner)) if *known != owner => {
+                            shared.insert(*key);
+                        }
+                        (None, Some(_)) => *known = owner,
+                        _ => {}
+                    }
+                }
+            }
             if fresh {
                 fresh_keys.insert(*index, keys);
             }
@@ -133,13 +146,12 @@ pub(super) fn find_moves(
         }
         // Rows that stay and share one of them.
         let mut candidates: Vec<(usize, Vec<usize>)> = Vec::new();
-        let mut shared: HashSet<u64> = HashSet::new();
         for index in &near {
             let keys = keys_of(catalog, &sources[*index].keys)?;
             let rows: Vec<usize> = keys
                 .iter()
                 .enumerate()
-                .filter(|(row, key)| active.contains(*key) && stays(*index, *row))
+                .filter(|(row, key)| active.contains_key(*key) && stays(*index, *row))
                 .map(|(row, key)| {
                     shared.insert(*key);
                     row

@@ -7,9 +7,9 @@ use std::path::Path;
 
 use super::commit::lock_of;
 use super::control::Control;
-use super::layout::Layout;
+use super::layout::{Folders, Layout};
 use super::locks::Lock;
-use super::{Catalog, Result};
+use super::{Catalog, Result, delta};
 use crate::event::Micros;
 
 /// Undoes what dead processes left behind.
@@ -22,6 +22,7 @@ pub fn recover(layout: &Layout, control: &Control) -> Result<()> {
             fs::remove_file(lock).ok();
         }
     }
+    sweep_logs(layout);
     let mut crashed = false;
     for folder in staging_folders(layout)? {
         if let Ok(Some(_lock)) = Lock::attempt(&lock_of(&folder)) {
@@ -32,7 +33,7 @@ pub fn recover(layout: &Layout, control: &Control) -> Result<()> {
     // dead one there is nothing to look for.
     if crashed && let Some(_commit) = Lock::attempt(&layout.lock("commit"))? {
         let named = control.all_paths()?;
-        for table in ["events", "copies", "rollups"] {
+        for table in ["events", "copies", "rollups", "keys/events", "keys/copies"] {
             sweep(layout, Path::new(table), &named);
         }
         for folder in staging_folders(layout)? {
@@ -69,10 +70,19 @@ fn sweep(layout: &Layout, folder: &Path, named: &HashSet<String>) {
             sweep(layout, &relative, named);
         } else if let Some(name) = relative.to_str()
             && name.ends_with(".parquet")
-            && !named.contains(name)
+            && !named.contains(name.strip_prefix("keys/").unwrap_or(name))
         {
             fs::remove_file(entry.path()).ok();
-            fs::remove_file(layout.absolute(&format!("keys/{name}"))).ok();
+        }
+    }
+}
+
+/// Removes unfinished log entries. One that a living process is writing is written again by the next commit or start.
+fn sweep_logs(layout: &Layout) {
+    for table in delta::TABLES {
+        let Ok(entries) = fs::read_dir(delta::log_folder(layout.root(), table)) else { continue };
+        for entry in entries.flatten().filter(|entry| entry.file_name().as_encoded_bytes().starts_with(b".tmp-")) {
+            fs::remove_file(entry.path()).ok();
         }
     }
 }
@@ -94,11 +104,13 @@ pub fn delete_removed(catalog: &Catalog, before: Micros) -> Result<usize> {
         }
     }
     let paths = catalog.control(|control| control.removed_paths(oldest, before))?;
+    let mut folders = Folders::default();
     for path in &paths {
-        for path in [layout.absolute(path), layout.absolute(&format!("keys/{path}"))] {
-            fs::remove_file(path).ok();
-        }
+        folders.remove(&layout.absolute(path));
+        folders.remove(&layout.absolute(&format!("keys/{path}")));
     }
+    // What is forgotten must be gone for good.
+    folders.sync()?;
     catalog.control(|control| control.forget(&paths))?;
     Ok(paths.len())
 }

@@ -17,16 +17,18 @@ use super::control::{self, Segment};
 use super::fsck::{Finding, Fix, live_segments};
 use super::layout::{self, Layout};
 use super::merge::core_key_hash;
-use super::{Catalog, Error, Result, checkpoint, checksum, clock, delta, keys, rollup, write};
+use super::{Catalog, Error, Result, checkpoint, checksum, clock, delta, keys, rollup, twice, write};
 use crate::event::Kind;
 use crate::event::schema::timestamp;
 
-/// Puts right what was found, what others depend on first.
+/// Puts right what was found, what others depend on first. `rebuilt`: the control database was made anew, so that
+/// what nothing names may be what a damaged log does not tell of any more.
 pub(super) fn apply(
     layout: &Layout,
     staging: &Staging,
     db: &Connection,
     findings: &mut [Finding],
+    rebuilt: bool,
 ) -> Result<BTreeSet<i64>> {
     let root = layout.root();
     let mut days = BTreeSet::new();
@@ -42,6 +44,7 @@ pub(super) fn apply(
                 }
             }
             Fix::Aside => set_aside(layout, &finding.path)?,
+            Fix::Orphan if rebuilt => set_aside(layout, &finding.path)?,
             Fix::Orphan | Fix::Pack => fs::remove_file(layout.absolute(&finding.path))?,
             _ => continue,
         }
@@ -67,6 +70,7 @@ pub(super) fn apply(
     for finding in &mut *findings {
         match finding.fix {
             Fix::State(table) => restate(db, table)?,
+            Fix::Again(table) => twice::again(db, table)?,
             Fix::Checkpoint(table) => {
                 forget_checkpoint(layout, db, &finding.path)?;
                 delta::publish(root, db)?;
@@ -254,8 +258,16 @@ fn restore_row(db: &Connection, table: &str, row: &Map<String, Value>) -> Result
         names.join(", "),
         updates.join(", ")
     );
-    db.execute(&sql, params_from_iter(values))?;
-    Ok(())
+    if columns.is_empty() {
+        return Ok(());
+    }
+    match db.execute(&sql, params_from_iter(values)) {
+        // A damaged log may tell of half a row: it is left out, and what it stood for is set aside.
+        Err(rusqlite::Error::SqliteFailure(error, _)) if error.code == rusqlite::ErrorCode::ConstraintViolation => {
+            Ok(())
+        }
+        other => Ok(other.map(|_| ())?),
+    }
 }
 
 /// Makes the control database anew from the logs: files, segments, commits. The damaged one is set aside;

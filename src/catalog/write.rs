@@ -89,9 +89,23 @@ pub struct Staged {
     pub segment: Segment,
     /// What the rows and the keys hash to.
     pub(super) sums: [Sum; 2],
-    /// Both files on their way to the disk.
+    /// Both files on their way to the disk. Small ones are made durable when they get into place: until then they may
+    /// become part of a larger one.
     pub(super) durable: Durable,
 }
+
+impl Staged {
+    /// Makes rows and keys durable, if they are not.
+    pub fn sync(&self) -> std::io::Result<()> {
+        if self.durable.begun() {
+            return self.durable.wait();
+        }
+        [&self.path, &self.keys].into_iter().try_for_each(|path| File::open(path)?.sync_all())
+    }
+}
+
+/// Bytes up to which a segment is made durable when it gets into place.
+const DURABLE_LATER: u64 = 1 << 20;
 
 /// One column of the row group that is being filled.
 enum Column {
@@ -317,16 +331,19 @@ impl SegmentWriter {
         Ok(())
     }
 
-    /// Completes both files and checks the row counts in their footers; they become durable meanwhile.
+    /// Completes both files and checks the row counts in their footers; larger ones become durable meanwhile.
     pub fn finish(self) -> Result<Staged> {
         let mut staged = self.staged;
         let rows = self.writer.close()?.end();
         let keys = self.keys.into_inner()?.end();
-        staged.segment.bytes = i64::try_from(rows.0.metadata()?.len()).unwrap_or(i64::MAX);
+        let bytes = rows.0.metadata()?.len();
+        staged.segment.bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
         staged.sums = [rows.1, keys.1];
         check(&rows.0, staged.segment.rows, &staged.path)?;
         check(&keys.0, staged.segment.rows, &staged.keys)?;
-        staged.durable = Durable::begin(vec![rows.0, keys.0])?;
+        if bytes > DURABLE_LATER {
+            staged.durable = Durable::begin(vec![rows.0, keys.0])?;
+        }
         Ok(staged)
     }
 }

@@ -15,7 +15,7 @@ use crate::catalog::keep::keep;
 use crate::catalog::{Catalog, clock};
 use crate::config::Config;
 use crate::event::file_status::Status;
-use crate::ingest::{Ingest, intake};
+use crate::ingest::{Ingest, TOGETHER, intake, is_small};
 use crate::report;
 
 /// Whether a file counts as taken in.
@@ -35,17 +35,20 @@ pub(super) fn ingest(config: &Config, paths: &[PathBuf], output: &Output) -> any
         }
         rows.push(row);
     };
+    let mut files: Vec<PathBuf> = Vec::new();
     for path in paths {
         if path.as_os_str() == "-" {
+            side_by_side(&ingest, &std::mem::take(&mut files), &stop, &mut say);
             ingest.stream(std::io::stdin(), "stdin", &stop, &mut |_| {}).into_iter().for_each(&mut say);
-        } else {
-            let files = intake::files_of(path);
-            if files.is_empty() {
-                eprintln!("pmtop: {}: no files in this folder", path.display());
-            }
-            side_by_side(&ingest, &files, &stop, &mut say);
+            continue;
         }
+        let found = intake::files_of(path);
+        if found.is_empty() {
+            eprintln!("pmtop: {}: no files in this folder", crate::text::display(&path.to_string_lossy()));
+        }
+        files.extend(found);
     }
+    side_by_side(&ingest, &files, &stop, &mut say);
     // What cannot be tidied up now is left for the next time.
     if !stop.load(Ordering::Relaxed) {
         keep(ingest.catalog(), &config.retention, clock()).ok();
@@ -63,17 +66,18 @@ pub(super) fn ingest(config: &Config, paths: &[PathBuf], output: &Output) -> any
 
 /// Takes files in, several at a time; `say` is told of each in the order given.
 fn side_by_side(ingest: &Ingest, files: &[PathBuf], stop: &AtomicBool, say: &mut dyn FnMut(FileRow)) {
+    let batches = batches(files);
     let next = AtomicUsize::new(0);
     let (sender, reports) = std::sync::mpsc::channel();
     std::thread::scope(|scope| {
-        for _ in 0..intake::cores().min(files.len()) {
-            let (sender, next) = (sender.clone(), &next);
+        for _ in 0..intake::cores().min(batches.len()) {
+            let (sender, next, batches) = (sender.clone(), &next, &batches);
             scope.spawn(move || {
                 while !stop.load(Ordering::Relaxed) {
                     let index = next.fetch_add(1, Ordering::Relaxed);
-                    let Some(file) = files.get(index) else { break };
-                    let rows = ingest.file(file, true, stop, &mut |_| {});
-                    if sender.send((index, rows)).is_err() {
+                    let Some(batch) = batches.get(index) else { break };
+                    let rows = ingest.files(batch, true, stop, &mut |_| {});
+                    if sender.send((index, rows.into_iter().flatten().collect::<Vec<_>>())).is_err() {
                         break;
                     }
                 }
@@ -91,6 +95,17 @@ fn side_by_side(ingest: &Ingest, files: &[PathBuf], stop: &AtomicBool, say: &mut
         }
         waiting.into_values().flatten().for_each(say);
     });
+}
+
+/// Neighbouring small files that can become visible together, few enough that all cores have some; a larger file
+/// is alone.
+fn batches(files: &[PathBuf]) -> Vec<&[PathBuf]> {
+    let most = files.len().div_ceil(intake::cores()).clamp(1, TOGETHER);
+    let mut batches = Vec::new();
+    for run in files.chunk_by(|a, b| is_small(a) && is_small(b)) {
+        batches.extend(run.chunks(most));
+    }
+    batches
 }
 
 fn ingest_line(row: &FileRow) -> String {

@@ -220,7 +220,7 @@ impl<R: Read> Framer<R> {
                 Some(at) => (at, true),
                 None => (self.filled - self.pos, false),
             };
-            if stop > QUOTED_BYTES.max(first) || stop <= end {
+            if stop > QUOTED_BYTES.min(self.max_record).max(first) || stop <= end {
                 break;
             }
             let scan = scan_quotes(&self.buf[self.pos..self.pos + stop], self.delimiter);

@@ -7,8 +7,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
-use super::Ingest;
 use super::progress::{Progress, Status};
+use super::{Ingest, TOGETHER, is_small};
+use crate::catalog::control::FileRow;
 use crate::config::{Afterwards, Inbox};
 use crate::inbox::files_in;
 
@@ -114,45 +115,65 @@ pub fn cores() -> usize {
 }
 
 fn work(shared: &Shared, ingest: &Ingest, inbox: &Inbox, listener: &Listener) {
-    while let Some(order) = next(shared) {
+    while let Some(orders) = next(shared) {
         let mut told = HashSet::new();
         let mut report = |progress: Progress| {
             told.insert((progress.path.clone(), progress.status));
             listener(progress);
         };
-        let rows = ingest.file(&order.path, !order.from_inbox, &shared.stop, &mut report);
-        // A file that was refused before it had a row in the control database is told of here.
-        for row in &rows {
-            let mut progress = Progress::of(&order.path, row.status);
-            progress.path = PathBuf::from(&row.path);
-            progress.rows = row.rows.unsigned_abs();
-            progress.rejected_rows = row.rejected_rows.unsigned_abs();
-            progress.error.clone_from(&row.error);
-            if !told.contains(&(progress.path.clone(), progress.status)) {
-                listener(progress);
-            }
+        let wait = orders.iter().any(|order| !order.from_inbox);
+        let paths: Vec<PathBuf> = orders.iter().map(|order| order.path.clone()).collect();
+        let reports = ingest.files(&paths, wait, &shared.stop, &mut report);
+        for (order, rows) in orders.into_iter().zip(reports) {
+            finish(&order, &rows, &told, inbox, listener);
+            shared.queue.lock().unwrap_or_else(PoisonError::into_inner).known.remove(&order.path);
         }
-        let settled = !rows.is_empty() && rows.iter().all(|row| matches!(row.status, Status::Done | Status::Duplicate));
-        if order.from_inbox
-            && settled
-            && let Err(error) = put_away(&order.path, inbox)
-        {
-            let mut progress = Progress::of(&order.path, Status::Done);
-            progress.error = format!("taken in, but it cannot be moved or deleted: {error}");
-            listener(progress);
-        }
-        shared.queue.lock().unwrap_or_else(PoisonError::into_inner).known.remove(&order.path);
     }
 }
 
-fn next(shared: &Shared) -> Option<Order> {
+/// Tells what became of a file, and puts it away.
+fn finish(order: &Order, rows: &[FileRow], told: &HashSet<(PathBuf, Status)>, inbox: &Inbox, listener: &Listener) {
+    // A file that was refused before it had a row in the control database is told of here.
+    for row in rows {
+        let mut progress = Progress::of(&order.path, row.status);
+        progress.path = PathBuf::from(&row.path);
+        progress.rows = row.rows.unsigned_abs();
+        progress.rejected_rows = row.rejected_rows.unsigned_abs();
+        progress.error.clone_from(&row.error);
+        if !told.contains(&(progress.path.clone(), progress.status)) {
+            listener(progress);
+        }
+    }
+    let settled = !rows.is_empty() && rows.iter().all(|row| matches!(row.status, Status::Done | Status::Duplicate));
+    if order.from_inbox
+        && settled
+        && let Err(error) = put_away(&order.path, inbox)
+    {
+        let mut progress = Progress::of(&order.path, Status::Done);
+        progress.error = format!("taken in, but it cannot be moved or deleted: {error}");
+        listener(progress);
+    }
+}
+
+/// The next file, or small ones that can become visible together: as many as leave some for the other threads.
+fn next(shared: &Shared) -> Option<Vec<Order>> {
     let mut queue = shared.queue.lock().unwrap_or_else(PoisonError::into_inner);
     loop {
         if shared.stop.load(Ordering::Relaxed) {
             return None;
         }
         if let Some(order) = queue.orders.pop_front() {
-            return Some(order);
+            let most = queue.orders.len().div_ceil(cores()).min(TOGETHER);
+            let mut orders = vec![order];
+            while orders.len() < most
+                && let Some(next) = queue.orders.front()
+                && next.from_inbox == orders[0].from_inbox
+                && is_small(&orders[0].path)
+                && is_small(&next.path)
+            {
+                orders.extend(queue.orders.pop_front());
+            }
+            return Some(orders);
         }
         queue = shared.changed.wait(queue).unwrap_or_else(PoisonError::into_inner);
     }

@@ -20,16 +20,16 @@ mod worker;
 
 use std::collections::HashSet;
 use std::fs::{self, File};
-use std::io::Read;
+use std::io::Read as _;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use sha2::{Digest, Sha256};
 
-use crate::catalog::commit::{Arrival, Incoming, Outcome, Staging, commit_file};
+use crate::catalog::commit::{Arrival, Incoming, Outcome, Said, Staging, commit_files};
 use crate::catalog::control::{FIRST_MARK, FileDone, FileRow, Marks};
 use crate::catalog::keep::keep;
 use crate::catalog::locks::Lock;
@@ -114,8 +114,16 @@ impl Error {
 
 /// Times that a file is read, since it changed meanwhile or its beginning did not tell what it is.
 const ATTEMPTS: usize = 5;
-/// Files after which small segments are joined in the middle of a backlog.
+/// Commits after which small segments are joined in the middle of a backlog.
 const TIDY_AFTER: usize = 100;
+/// Files up to this size may become visible together with others, …
+pub const SMALL_FILE: u64 = 256 << 10;
+/// … so many of them at most, …
+pub const TOGETHER: usize = 64;
+/// … or what was read in this time, …
+const TOGETHER_FOR: Duration = Duration::from_secs(1);
+/// … or so many rows.
+const TOGETHER_ROWS: i64 = 64 << 10;
 /// Locks that stand for paths; two paths may share one.
 const PATH_LOCKS: u64 = 4096;
 
@@ -128,7 +136,7 @@ pub struct Ingest {
     config: Config,
     /// Files that are followed while they are written; the inbox leaves them alone.
     followed: Mutex<HashSet<PathBuf>>,
-    /// Files that became visible since the catalog was last tidied.
+    /// Commits since the catalog was last tidied.
     untidy: AtomicUsize,
 }
 
@@ -203,10 +211,103 @@ impl Ingest {
         }
     }
 
+    /// Takes in several small files as [`Ingest::file`] does, a report on each; they become visible together, which
+    /// costs one round of waiting for the disk and not one each.
+    pub fn files(
+        &self,
+        paths: &[PathBuf],
+        wait: bool,
+        stop: &AtomicBool,
+        report: &mut dyn FnMut(Progress),
+    ) -> Vec<Reports> {
+        let staging = match paths {
+            [] | [_] => None,
+            _ => Staging::create(self.catalog.layout()).ok().map(Arc::new),
+        };
+        let mut reports: Vec<Reports> = paths.iter().map(|_| Vec::new()).collect();
+        let mut alone: Vec<usize> = Vec::new();
+        match &staging {
+            Some(staging) => alone = self.together(paths, staging, stop, &mut reports, report),
+            None => alone.extend(0..paths.len()),
+        }
+        for index in alone {
+            if stop.load(Ordering::Relaxed) {
+                break;
+            }
+            reports[index] = self.file(&paths[index], wait, stop, report);
+        }
+        reports
+    }
+
+    /// Takes files in together; those that are to be taken in alone.
+    fn together(
+        &self,
+        paths: &[PathBuf],
+        staging: &Arc<Staging>,
+        stop: &AtomicBool,
+        reports: &mut [Reports],
+        report: &mut dyn FnMut(Progress),
+    ) -> Vec<usize> {
+        let mut alone = Vec::new();
+        let mut claimed: Vec<(usize, PathBuf, Opened, Lock)> = Vec::new();
+        for (index, path) in paths.iter().enumerate() {
+            let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+            // To wait with locks in hand would be a way into a deadlock.
+            let Ok(Some(claim)) = self.claim(&path, false) else {
+                alone.push(index);
+                continue;
+            };
+            match self.take_up(&path, None) {
+                Err(row) => reports[index].push(*row),
+                Ok(opened) if opened.members.len() == 1 => claimed.push((index, path, opened, claim)),
+                Ok(_) => alone.push(index),
+            }
+        }
+        let mut ready: Vec<(usize, Ready)> = Vec::new();
+        let mut shared = Shared { staging: Arc::clone(staging), lengths: Vec::new() };
+        let (mut began, mut rows) = (Instant::now(), 0);
+        for (index, path, opened, _) in &claimed {
+            let Some(member) = opened.members.first().filter(|_| !stop.load(Ordering::Relaxed)) else { break };
+            let identity = opened.identity.as_deref();
+            let job = Job { source: path, member, name: member.name.clone(), identity, stop };
+            match self.read(&job, Some(&shared), report) {
+                Read::Ended(row) => reports[*index].push(*row),
+                Read::Ready(file) => {
+                    rows += file.incoming.done.rows;
+                    shared.lengths.push(file.incoming.done.bytes.unsigned_abs());
+                    ready.push((*index, *file));
+                }
+            }
+            if rows >= TOGETHER_ROWS || began.elapsed() >= TOGETHER_FOR {
+                self.make_visible(std::mem::take(&mut ready), reports, &mut alone, report);
+                (began, rows) = (Instant::now(), 0);
+            }
+        }
+        self.make_visible(ready, reports, &mut alone, report);
+        alone.sort_unstable();
+        alone
+    }
+
+    fn make_visible(
+        &self,
+        ready: Vec<(usize, Ready)>,
+        reports: &mut [Reports],
+        alone: &mut Vec<usize>,
+        report: &mut dyn FnMut(Progress),
+    ) {
+        let (indexes, files): (Vec<usize>, Vec<Ready>) = ready.into_iter().unzip();
+        for (index, row) in indexes.into_iter().zip(self.commit(files, report)) {
+            match row {
+                Some(row) => reports[index].push(row),
+                None => alone.push(index),
+            }
+        }
+    }
+
     /// Takes in a stream that can be read only once, such as standard input.
     pub fn stream(
         &self,
-        mut input: impl Read,
+        mut input: impl std::io::Read,
         name: &str,
         stop: &AtomicBool,
         report: &mut dyn FnMut(Progress),
@@ -238,31 +339,42 @@ impl Ingest {
         stop: &AtomicBool,
         report: &mut dyn FnMut(Progress),
     ) -> Reports {
+        let opened = match self.take_up(path, shown) {
+            Ok(opened) => opened,
+            Err(row) => return vec![*row],
+        };
+        let mut reports = Vec::new();
+        for member in &opened.members {
+            let name = shown.map_or_else(|| member.name.clone(), str::to_owned);
+            let job = Job { source: path, member, name, identity: opened.identity.as_deref(), stop };
+            match self.read(&job, None, report) {
+                Read::Ended(row) => reports.push(*row),
+                Read::Ready(file) => reports.extend(self.commit(vec![*file], report).into_iter().flatten()),
+            }
+            if stop.load(Ordering::Relaxed) {
+                break;
+            }
+        }
+        reports
+    }
+
+    /// Looks at what a file holds; a report if that is all there is to do.
+    fn take_up(&self, path: &Path, shown: Option<&str>) -> std::result::Result<Opened, Box<FileRow>> {
         let identity = if shown.is_some() { None } else { identity(path) };
         // The file table tells of it from here on; a note that stays behind is only untidy.
         self.catalog.control(|control| control.unqueue(&path.to_string_lossy())).ok();
         if let Some(identity) = &identity {
             let text = path.to_string_lossy();
             match self.catalog.control(|control| control.known_identity(&text, identity)) {
-                Ok(Some(known)) => return vec![self.known(known)],
+                Ok(Some(known)) => return Err(Box::new(self.known(known))),
                 Ok(None) => {}
-                Err(error) => return vec![unread(path, Status::Failed, &error.into())],
+                Err(error) => return Err(Box::new(unread(path, Status::Failed, &error.into()))),
             }
         }
-        let members = match open::members(path) {
-            Ok(members) => members,
-            Err(error) => return vec![self.refused(path, &error.into())],
-        };
-        let mut reports = Vec::new();
-        for member in members {
-            let name = shown.map_or_else(|| member.name.clone(), str::to_owned);
-            let job = Job { source: path, member: &member, name, identity: identity.as_deref(), stop };
-            reports.push(self.member(&job, report));
-            if stop.load(Ordering::Relaxed) {
-                break;
-            }
+        match open::members(path) {
+            Ok(members) => Ok(Opened { identity, members }),
+            Err(error) => Err(Box::new(self.refused(path, &error.into()))),
         }
-        reports
     }
 
     /// A file that was read before, as a report.
@@ -288,14 +400,15 @@ impl Ingest {
         kept.ok().flatten().unwrap_or(fallback)
     }
 
-    fn member(&self, job: &Job<'_>, report: &mut dyn FnMut(Progress)) -> FileRow {
+    /// Reads one member, up to where it could become visible. `shared`: what it has in common with others.
+    fn read(&self, job: &Job<'_>, shared: Option<&Shared>, report: &mut dyn FnMut(Progress)) -> Read {
         let path = job.path();
         let begun = self
             .catalog
             .control(|control| control.begin_file(&job.name, &path.to_string_lossy(), job.identity, clock()));
         let id = match begun {
             Ok(id) => id,
-            Err(error) => return unread(&path, Status::Failed, &error.into()),
+            Err(error) => return Read::Ended(Box::new(unread(&path, Status::Failed, &error.into()))),
         };
         let lock = Lock::wait(&self.catalog.layout().lock(&format!("file-{id}")));
         let mut progress = Progress {
@@ -309,8 +422,28 @@ impl Ingest {
             error: String::new(),
         };
         report(progress.clone());
-        let outcome = self.attempts(job, id, &mut progress, report);
-        let closed = match outcome {
+        let staged = self.attempts(job, id, shared, &mut progress, report);
+        let taken = Taken { id, path, progress, _lock: lock.ok() };
+        let ended = match staged {
+            Ok(Staged::Whole(staging, file)) => match self.incoming(id, *file) {
+                Ok(incoming) => return Read::Ready(Box::new(Ready { taken, staging, incoming })),
+                Err(error) => Err(error),
+            },
+            Ok(Staged::Known(status, done)) => Ok(Some((status, *done))),
+            Err(error) => Err(error),
+        };
+        Read::Ended(Box::new(self.close(taken, ended, report)))
+    }
+
+    /// Notes in the file table what became of a file (`None`: its commit did so); the report on it.
+    fn close(
+        &self,
+        taken: Taken,
+        ended: Result<Option<(Status, FileDone)>>,
+        report: &mut dyn FnMut(Progress),
+    ) -> FileRow {
+        let Taken { id, path, mut progress, _lock: lock } = taken;
+        let closed = match ended {
             Ok(None) => Ok(()),
             Ok(Some((status, done))) => self.catalog.control(|control| control.end_file(id, status, &done)),
             Err(error) => {
@@ -339,23 +472,28 @@ impl Ingest {
         row
     }
 
-    /// Reads until the source holds still and its role is known. `None`: the commit closed the file.
+    /// Reads until the source holds still and its role is known.
     fn attempts(
         &self,
         job: &Job<'_>,
         id: i64,
+        shared: Option<&Shared>,
         progress: &mut Progress,
         report: &mut dyn FnMut(Progress),
-    ) -> Result<Option<(Status, FileDone)>> {
+    ) -> Result<Staged> {
         let (mut roles, mut in_order) = (None, false);
         for _ in 0..ATTEMPTS {
             let before = identity(job.source);
             let member = job.member.open(self.config.ingest.max_member_bytes)?;
             progress.total_bytes = member.total;
             if let Some(duplicate) = self.known_by_hash(job.source, &member)? {
-                return Ok(Some(self.duplicate(&duplicate)));
+                let (status, done) = self.duplicate(&duplicate);
+                return Ok(Staged::Known(status, Box::new(done)));
             }
-            let staging = Staging::create(self.catalog.layout())?;
+            let staging = match shared {
+                Some(shared) => Arc::clone(&shared.staging),
+                None => Arc::new(Staging::create(self.catalog.layout())?),
+            };
             let began = Instant::now();
             let position = Arc::clone(&member.position);
             let mut tick = |rows: u64, rejected: u64| {
@@ -368,6 +506,7 @@ impl Ingest {
             let mut known_lengths =
                 self.catalog.control(|control| control.known_lengths(member.plain.then_some(member.total)))?;
             known_lengths.extend(mark_lengths());
+            known_lengths.extend(shared.iter().flat_map(|shared| &shared.lengths));
             let context = Context {
                 known_lengths: &known_lengths,
                 rules: &self.rules,
@@ -385,13 +524,18 @@ impl Ingest {
                 Err(Error::Headers) => in_order = true,
                 Err(error) => return Err(error),
                 Ok(_) if identity(job.source) != before => {}
-                Ok(staged) => return self.commit(id, &staging, staged),
+                Ok(staged) => return Ok(Staged::Whole(staging, Box::new(staged))),
             }
         }
         Err(Error::Changed)
     }
 
-    fn commit(&self, id: i64, staging: &Staging, staged: StagedFile) -> Result<Option<(Status, FileDone)>> {
+    fn rejects(&self, id: i64) -> PathBuf {
+        self.catalog.layout().rejects().join(format!("file-{id}.csv"))
+    }
+
+    /// A file that was read, as the catalog takes it.
+    fn incoming(&self, id: i64, staged: StagedFile) -> Result<Incoming> {
         let number = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
         let remark = remark_of(&staged);
         let done = FileDone {
@@ -408,9 +552,8 @@ impl Ingest {
             reading: staged.tally.reading(staged.roles).to_owned(),
             error: remark,
         };
-        let place = self.catalog.layout().rejects().join(format!("file-{id}.csv"));
-        staged.rejects.finish(&place).map_err(Error::Rejects)?;
-        let incoming = Incoming {
+        staged.rejects.finish(&self.rejects(id)).map_err(Error::Rejects)?;
+        Ok(Incoming {
             file_id: id,
             done,
             segments: staged.segments,
@@ -418,30 +561,72 @@ impl Ingest {
             beginnings: staged.content.beginnings,
             cut: !staged.content.terminated,
             arrival: Arrival::Whole,
-        };
-        match commit_file(&self.catalog, staging, incoming, clock())? {
-            Outcome::Done { .. } => {
-                // Each commit looks at all segments near it; a backlog of small files must not pile them up.
-                if self.untidy.fetch_add(1, Ordering::Relaxed) + 1 >= TIDY_AFTER {
-                    self.untidy.store(0, Ordering::Relaxed);
-                    // What cannot be tidied up now is left for the next time.
-                    keep(&self.catalog, &self.config.retention, clock()).ok();
+        })
+    }
+
+    /// Makes files visible and reports on each; `None`: something kept all of them from it, and this one is to be
+    /// read again alone.
+    fn commit(&self, files: Vec<Ready>, report: &mut dyn FnMut(Progress)) -> Vec<Option<FileRow>> {
+        let Some(staging) = files.first().map(|file| Arc::clone(&file.staging)) else { return Vec::new() };
+        let mut rows: Vec<Option<FileRow>> = files.iter().map(|_| None).collect();
+        let mut waiting: Vec<(usize, Ready)> = files.into_iter().enumerate().collect();
+        let mut done = false;
+        while !waiting.is_empty() {
+            let mut taken = Vec::with_capacity(waiting.len());
+            let mut incoming = Vec::with_capacity(waiting.len());
+            for (index, file) in waiting.drain(..) {
+                let content = (file.incoming.done.bytes, file.incoming.done.sha256.clone());
+                taken.push((index, file.taken, content));
+                incoming.push(file.incoming);
+            }
+            let said = commit_files(&self.catalog, &staging, incoming, clock());
+            for ((index, taken, content), said) in taken.into_iter().zip(said) {
+                match said {
+                    Said::Later(incoming) => {
+                        waiting.push((index, Ready { taken, staging: Arc::clone(&staging), incoming: *incoming }));
+                    }
+                    Said::Outcome(outcome) => {
+                        done |= matches!(outcome, Ok(Outcome::Done { .. }));
+                        rows[index] = self.ended(taken, outcome, content, report);
+                    }
                 }
-                Ok(None)
-            }
-            Outcome::Duplicate(known) => {
-                fs::remove_file(place).ok();
-                Ok(Some(self.duplicate(&known)))
-            }
-            Outcome::Contained(longer) => {
-                fs::remove_file(place).ok();
-                let (status, mut done) = self.duplicate(&longer);
-                done.bytes = number(staged.content.bytes);
-                done.sha256 = staged.content.sha256;
-                done.error = format!("the beginning of {}", longer.name);
-                Ok(Some((status, done)))
             }
         }
+        // Each commit looks at all segments near it; a backlog of small files must not pile them up.
+        if done && self.untidy.fetch_add(1, Ordering::Relaxed) + 1 >= TIDY_AFTER {
+            self.untidy.store(0, Ordering::Relaxed);
+            // What cannot be tidied up now is left for the next time.
+            keep(&self.catalog, &self.config.retention, clock()).ok();
+        }
+        rows
+    }
+
+    /// Reports on what came of a commit; `None` as for [`Ingest::commit`].
+    fn ended(
+        &self,
+        taken: Taken,
+        outcome: catalog::Result<Outcome>,
+        (bytes, sha256): (i64, String),
+        report: &mut dyn FnMut(Progress),
+    ) -> Option<FileRow> {
+        if !matches!(outcome, Ok(Outcome::Done { .. })) {
+            fs::remove_file(self.rejects(taken.id)).ok();
+        }
+        let ended = match outcome {
+            Ok(Outcome::Done { .. }) => Ok(None),
+            Ok(Outcome::Duplicate(known)) => Ok(Some(self.duplicate(&known))),
+            Ok(Outcome::Contained(longer)) => {
+                let (status, known) = self.duplicate(&longer);
+                let error = format!("the beginning of {}", longer.name);
+                Ok(Some((status, FileDone { bytes, sha256, error, ..known })))
+            }
+            Err(catalog::Error::Together(_)) => {
+                fs::remove_file(self.catalog.layout().lock(&format!("file-{}", taken.id))).ok();
+                return None;
+            }
+            Err(error) => Err(error.into()),
+        };
+        Some(self.close(taken, ended, report))
     }
 
     /// The visible file with this content, found by hashing alone; tried only where a file of the same
@@ -511,6 +696,54 @@ fn role_name(staged: &StagedFile) -> String {
         RolePlan::File(role) => role.as_str().to_owned(),
         RolePlan::Rows => "mixed".to_owned(),
     }
+}
+
+/// A file that was looked at.
+struct Opened {
+    /// `None` for a stream.
+    identity: Option<String>,
+    members: Vec<MemberRef>,
+}
+
+/// A file that is on its way: its row in the file table, and the lock that says that somebody is at it.
+struct Taken {
+    id: i64,
+    path: PathBuf,
+    progress: Progress,
+    _lock: Option<Lock>,
+}
+
+/// What files that become visible together have in common.
+struct Shared {
+    staging: Arc<Staging>,
+    /// Lengths of their contents: one may be a beginning of another.
+    lengths: Vec<u64>,
+}
+
+/// A file that can become visible.
+struct Ready {
+    taken: Taken,
+    /// Where its rows are.
+    staging: Arc<Staging>,
+    incoming: Incoming,
+}
+
+/// What came of reading a file.
+enum Read {
+    Ready(Box<Ready>),
+    Ended(Box<FileRow>),
+}
+
+/// What came of reading a file's content.
+enum Staged {
+    Whole(Arc<Staging>, Box<StagedFile>),
+    /// It needs not be read.
+    Known(Status, Box<FileDone>),
+}
+
+/// Whether a file may become visible together with others.
+pub fn is_small(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|meta| meta.is_file() && meta.len() <= SMALL_FILE)
 }
 
 /// One member of one file on its way in.

@@ -28,6 +28,7 @@ use datafusion::prelude::{SessionConfig, SessionContext};
 use futures::future::BoxFuture;
 use hashbrown::HashMap;
 
+use crate::catalog::control::Control;
 use crate::catalog::merge::KeyColumn;
 use crate::catalog::{Catalog, Snapshot};
 use crate::config::Config;
@@ -258,21 +259,18 @@ impl Engine {
     /// Whether `r` rows fill a field's column. Their provider is known by the domain alone, without the
     /// host that answered, so it does not count.
     fn received_rows_carry(&self, snapshot: &Snapshot, resolved: &Resolved, field: Field) -> Result<bool, Failure> {
-        // Of some files alone, those count that fill the column for their received rows.
-        if let (Field::Job, Some(files)) = (field, &resolved.files) {
-            for id in files {
-                let filled = self.catalog.control(|control| control.file_keys(*id)).map_err(Failure::from_catalog)?.1;
-                if filled[RecordType::R.index()].holds(KeyColumn::Job) {
-                    return Ok(true);
-                }
-            }
-            return Ok(false);
-        }
         match field {
+            // Told by what files fill, copies or not, so that a filter on files says what a catalog of only those
+            // would say.
+            Field::Job => {
+                let among = |id: i64| resolved.files.as_ref().is_none_or(|files| files.contains(&id));
+                let fills = |control: &mut Control| control.some_file_fills(RecordType::R, KeyColumn::Job, among);
+                self.catalog.control(fills).map_err(Failure::from_catalog)
+            }
             Field::Type | Field::File | Field::Sender | Field::SenderDomain | Field::Domain | Field::Recipient => {
                 Ok(true)
             }
-            Field::Job | Field::User | Field::Vmta | Field::Pool => {
+            Field::User | Field::Vmta | Field::Pool => {
                 let scope = Scope::new(
                     time::TimeRange::All,
                     [

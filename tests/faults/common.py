@@ -191,7 +191,8 @@ def orphans(catalog):
     known = {path for (path,) in control(catalog, "select path from segments union all select path from rollups")}
     root = Path(catalog)
     left = 0
-    for tree in ["events", "copies", "rollups"]:
+    for tree in ["events", "copies", "rollups", "keys"]:
         for path in (root / tree).rglob("*.parquet"):
-            left += str(path.relative_to(root)) not in known and "_delta_log" not in path.parts
+            name = str(path.relative_to(root))
+            left += name.removeprefix("keys/") not in known and "_delta_log" not in path.parts
     return left + sum(1 for path in (root / "staging").rglob("*") if path.is_file())

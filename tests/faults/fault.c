@@ -1,5 +1,5 @@
 /* Preloaded into an unmodified pmtop: the k-th call of a kind, counted over all threads, fails or kills the process.
- * FAULT_KIND write|sync|rename|truncate|open   FAULT_AT k   FAULT_DO ENOSPC|EIO|KILL   FAULT_ON 1: all later calls too
+ * FAULT_KIND write|sync|rename|truncate|open   FAULT_AT k   FAULT_DO ENOSPC|EDQUOT|EIO|KILL   FAULT_ON 1: all later calls too
  * FAULT_COUNT file: calls of each kind, written at the end. (strace -f counts each thread by itself.) */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -23,7 +23,7 @@ __attribute__((constructor)) static void start(void) {
   const char *k = getenv("FAULT_KIND"), *a = getenv("FAULT_AT"), *d = getenv("FAULT_DO");
   on = getenv("FAULT_ON") != NULL;
   at = a ? atol(a) : 0;
-  error = !d || !strcmp(d, "KILL") ? 0 : !strcmp(d, "EIO") ? EIO : ENOSPC;
+  error = !d || !strcmp(d, "KILL") ? 0 : !strcmp(d, "EIO") ? EIO : !strcmp(d, "EDQUOT") ? EDQUOT : ENOSPC;
   for (int i = 0; k && i < 5; i++)
     if (!strcmp(k, kinds[i])) kind = i;
 }

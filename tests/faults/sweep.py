@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """R2, R3: a fault at the k-th write, fsync, rename (link, mkdir), ftruncate and open-for-write of an operation, for every
-k: ENOSPC once, ENOSPC from then on, EIO, SIGKILL. Earlier data stays readable, the next run is exactly once.
+k: ENOSPC and EDQUOT once and from then on, EIO, SIGKILL. Earlier data stays readable, the next run is exactly once.
 
-Operations: `ingest` takes three files in, of which one makes older segments be written anew; `join` does so in a catalog
+Operations: `ingest` takes three files in, of which one makes older segments be written anew; `burst` takes in two batches of files
+that become visible together; `join` does so in a catalog
 whose small segments and rollups are joined at its end; `grow` brings the whole of a file whose beginning is there; `remove`
 takes a file out that had shadowed another's rows."""
 
@@ -19,11 +20,12 @@ FAULTS = [
     ("write", "ENOSPC", False), ("write", "ENOSPC", True), ("write", "KILL", False), ("sync", "EIO", False),
     ("sync", "KILL", False), ("rename", "EIO", False), ("rename", "KILL", False), ("truncate", "EIO", False),
     ("truncate", "KILL", False), ("open", "ENOSPC", False), ("open", "KILL", False),
+    ("write", "EDQUOT", False), ("write", "EDQUOT", True), ("truncate", "EDQUOT", False), ("open", "EDQUOT", False),
 ]
 
 
 def main():
-    args = arguments(__doc__, every=1, messages=600, jobs=2, no_disk=False, operation="ingest", limit=2.0)
+    args = arguments(__doc__, every=1, messages=600, jobs=2, no_disk=False, operation="ingest", limit=2.0, only="")
     problems, root = Problems(), scratch(args)
     shim = root / "fault.so"
     source = Path(__file__).with_name("fault.c")
@@ -41,6 +43,11 @@ def main():
         earlier, three, gone = bounce[:1] + acct[:2], [], acct[1]
     elif args.operation == "grow":
         three = acct[1:2]
+    elif args.operation == "burst":
+        # Two batches of files that become visible together, with rows of each other and of what is there.
+        files, _ = generate(args, root / "more", messages=args.messages, max_file_rows=args.messages // 16, overlap=10)
+        few = [path for path in files if path.name.startswith(("acct", "bounce"))]
+        earlier, three = few[::7], [path for index, path in enumerate(few) if index % 7]
     base = root / "base"
     base.mkdir()
     pmtop(args, base / "catalog").ingest(*earlier)
@@ -65,7 +72,8 @@ def main():
     faulty(pmtop(args, root / "count" / "catalog"), FAULT_COUNT=root / "count.txt")
     calls = {line.split()[0]: int(line.split()[1]) for line in (root / "count.txt").read_text().splitlines()}
     whole = exactly_once(root / "count" / "catalog", held, problems, "without a fault")
-    cases = [(*fault, k) for fault in FAULTS for k in range(1, calls[fault[0]] + 1, args.every)]
+    faults = [fault for fault in FAULTS if not args.only or fault[1] in args.only.split(",")]
+    cases = [(*fault, k) for fault in faults for k in range(1, calls[fault[0]] + 1, args.every)]
     recoveries, silent = [], []
 
     def case(number):

@@ -55,7 +55,7 @@ fn keyless(rows: u32) -> String {
 
 /// What differs between two sets of numbers, for short messages.
 #[track_caller]
-fn assert_same(found: &[Json], expected: &[Json], what: &str) {
+pub fn assert_same(found: &[Json], expected: &[Json], what: &str) {
     assert_eq!(found.len(), expected.len(), "{what}");
     for (found, expected) in found.iter().zip(expected) {
         match (found, expected) {
@@ -70,7 +70,7 @@ fn assert_same(found: &[Json], expected: &[Json], what: &str) {
 }
 
 /// Everything that is printed of the numbers.
-fn numbers(desk: &Desk) -> Vec<Json> {
+pub fn numbers(desk: &Desk) -> Vec<Json> {
     let by = |by| Report::Operations { by: Some(by), bucket: None };
     use pmtop::query::field::Field;
     let mut all = vec![desk.totals(&[]), desk.totals(&["type=bounce"]), desk.totals(&["type=acct"])];
