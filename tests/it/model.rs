@@ -91,9 +91,15 @@ impl World {
         files.into_iter().filter(|file| file.status == Status::Done).filter_map(|file| file.sha256).collect()
     }
 
-    /// Whether a content is there, or the beginning of one that is.
+    /// Whether a content is there, or the beginning of one that is, as far as retention has left its rows.
     fn covered(&self, visible: &BTreeSet<String>, sha256: &str) -> bool {
-        visible.contains(sha256) || visible.iter().any(|other| self.contents[other].starts_with(&self.contents[sha256]))
+        let content = &self.contents[sha256];
+        let retired = |line: &str| rows_of(&format!("{HEADER}{line}")).keys().all(|number| number % DAYS < self.floor);
+        let begins = |other: &str| {
+            let mut longer = other.lines().skip(1);
+            content.lines().skip(1).all(|line| longer.next().is_some_and(|same| same == line || retired(line)))
+        };
+        visible.contains(sha256) || visible.iter().any(|other| begins(&self.contents[other]))
     }
 
     fn expected(&self, visible: &BTreeSet<String>) -> BTreeMap<u32, i64> {
