@@ -9,21 +9,20 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::Context as _;
+use pmtop::app::board::{self, PanelState};
 use pmtop::catalog::pack;
 use pmtop::cli;
 use pmtop::config::Config;
-use pmtop::dashboard::{Ask, DASHBOARDS, Show};
+use pmtop::dashboard::DASHBOARDS;
 use pmtop::query::Engine;
 use pmtop::query::filter::Filter;
-use pmtop::query::question::{Compare, Page, Question, Report};
+use pmtop::query::question::{Compare, Question};
 use pmtop::query::scope::Scope;
 use pmtop::query::time::parse_range;
 use pmtop::report;
 
 /// Questions that the screen asks at the same time.
 const AT_ONCE: usize = 4;
-/// Rows of a table, and of the Explorer's first page.
-const ROWS: usize = 500;
 
 fn main() -> anyhow::Result<()> {
     let began = Instant::now();
@@ -82,11 +81,10 @@ fn questions(tab: &str, scope: &Scope) -> Option<Vec<Question>> {
     let dashboard = DASHBOARDS.iter().find(|dashboard| dashboard.title.eq_ignore_ascii_case(tab))?;
     let mut out: Vec<Question> = Vec::new();
     for panel in dashboard.panels() {
-        for ask in panel.asks {
-            let mut question = Ask::question(*ask, scope, panel.variants.first().copied(), Compare::Before);
-            if matches!(panel.show, Show::Table(_)) || question.report == Report::Events {
-                question.page = Page { limit: Some(ROWS), ..Page::default() };
-            }
+        for ask in 0..panel.asks.len() {
+            let Some(question) = board::question(panel, ask, &PanelState::default(), scope, Compare::Before) else {
+                continue;
+            };
             if !out.contains(&question) {
                 out.push(question);
             }

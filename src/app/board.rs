@@ -107,9 +107,6 @@ pub fn question(panel: &Panel, ask: usize, state: &PanelState, scope: &Scope, co
         Show::Table(_) if first => {
             let order = |column: &str| Sort { column: column.to_owned(), descending: true };
             let sort = match &state.sort {
-                // Reports know no order by change: the rows that lead in the report's own are put in order
-                // when they are there.
-                Some(sort) if changed(&sort.column).is_some() => Some(order(panel.order.unwrap_or("sent"))),
                 Some(sort) => Some(sort.clone()),
                 None => panel.order.map(order),
             };

@@ -145,7 +145,7 @@ mod tests {
             table.rows.push(vec![Value::text(value), Value::Time(hour * HOUR)]);
         }
         let answer = Answer { table, range: (Some(HOUR / 2), Some(6 * HOUR)), ..Answer::default() };
-        let report = Report::Heatmap { by: Field::Provider, bucket: Bucket::Fixed(Width::Hour) };
+        let report = Report::Heatmap { by: Field::Provider, bucket: Bucket::Fixed(Width::Hour), latency: true };
         Map::of(&answer, &Question::new(report, Scope::default())).unwrap()
     }
 

@@ -96,7 +96,7 @@ pub fn command(question: &Question) -> String {
     let (by, bucket) = match question.report {
         Report::Operations { by, bucket } => (by, bucket),
         Report::Latency { by } | Report::Domains { by } | Report::Risk { by } => (Some(by), None),
-        Report::Heatmap { by, bucket } => (Some(by), Some(bucket)),
+        Report::Heatmap { by, bucket, .. } => (Some(by), Some(bucket)),
         _ => (None, None),
     };
     if let Some(by) = by {

@@ -67,7 +67,7 @@ pub fn of(
             let bucket = bucket.map(|bucket| width(bucket, question.scope.time, now));
             (grouped(&counts, &condition, by, bucket), OTHERS)
         }
-        Report::Heatmap { by, bucket } => {
+        Report::Heatmap { by, bucket, .. } => {
             let bucket = width(bucket, question.scope.time, now);
             (grouped(&counts, &condition, Some(by), Some(bucket)), OTHERS)
         }

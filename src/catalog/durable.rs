@@ -11,9 +11,12 @@ const MOST: usize = 16;
 
 static WAITING: AtomicUsize = AtomicUsize::new(0);
 
+/// A thread that makes files durable, until somebody has waited for it.
+type Syncing = Arc<Mutex<Option<JoinHandle<io::Result<()>>>>>;
+
 /// Finished files that are being made durable.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Durable(Option<Arc<Mutex<Option<JoinHandle<io::Result<()>>>>>>);
+pub(super) struct Durable(Option<Syncing>);
 
 impl Durable {
     /// Begins with some files; what is written to them afterwards is not included.

@@ -143,7 +143,7 @@ fn report_of(name: ReportName, by: Option<Field>, bucket: Option<BucketName>) ->
         ReportName::Senders => operations(Field::Sender),
         ReportName::Replies => plain(Report::Replies)?,
         ReportName::Heatmap => {
-            Report::Heatmap { by: by.unwrap_or(Field::Domain), bucket: width.unwrap_or(Bucket::Auto) }
+            Report::Heatmap { by: by.unwrap_or(Field::Domain), bucket: width.unwrap_or(Bucket::Auto), latency: true }
         }
         ReportName::Coverage => plain(Report::Coverage)?,
         ReportName::Distribution => plain(Report::Distribution)?,

@@ -40,7 +40,7 @@ const DISTRIBUTION: Panel = Panel {
 
 const MAP: Panel = Panel {
     title: "Heatmap",
-    asks: &[Ask::compared(Report::Heatmap { by: Field::Provider, bucket: Bucket::Auto })],
+    asks: &[Ask::compared(Report::Heatmap { by: Field::Provider, bucket: Bucket::Auto, latency: true })],
     show: Show::Heatmap(&[
         Shade { title: "p95 latency", column: "latency_p95_ms", of: "latency_n", unit: Unit::Millis, limits: None },
         Shade {

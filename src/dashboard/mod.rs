@@ -108,7 +108,7 @@ impl Ask {
 
     /// The course of every row of a table: what its sparklines are drawn from.
     pub const fn courses(by: Field) -> Self {
-        Self::of(Report::Heatmap { by, bucket: Bucket::Auto })
+        Self::of(Report::Heatmap { by, bucket: Bucket::Auto, latency: false })
     }
 
     /// The question over a scope, grouped by another field if one is chosen.
@@ -118,11 +118,13 @@ impl Ask {
             (Report::Latency { .. }, Some(by)) => Report::Latency { by },
             (Report::Domains { .. }, Some(by)) => Report::Domains { by },
             (Report::Risk { .. }, Some(by)) => Report::Risk { by },
-            (Report::Heatmap { bucket, .. }, Some(by)) => Report::Heatmap { by, bucket },
+            (Report::Heatmap { bucket, latency, .. }, Some(by)) => Report::Heatmap { by, bucket, latency },
             (report, _) => report,
         };
         let report = match report {
-            Report::Heatmap { by, bucket: Bucket::Auto } => Report::Heatmap { by, bucket: map_bucket(scope.time) },
+            Report::Heatmap { by, bucket: Bucket::Auto, latency } => {
+                Report::Heatmap { by, bucket: map_bucket(scope.time), latency }
+            }
             report => report,
         };
         // A field outside the rollups may have a value per message: what was before is not worth reading

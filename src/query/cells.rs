@@ -202,7 +202,8 @@ impl Cells {
         let allowed: Vec<bool> = match field_of(dimension) {
             Some(field) => {
                 let conditions = query.scope.conditions(field);
-                words.words.iter().map(|word| conditions.allow(word)).collect()
+                let test = conditions.test();
+                words.words.iter().map(|word| test.allow(word)).collect()
             }
             None => vec![true; words.words.len()],
         };
@@ -418,7 +419,8 @@ impl Filter {
             if field == ScopeField::Type {
                 continue;
             }
-            let allowed: Vec<bool> = words.words.iter().map(|word| conditions.allow(word)).collect();
+            let test = conditions.test();
+            let allowed: Vec<bool> = words.words.iter().map(|word| test.allow(word)).collect();
             if let Some(index) = DIMENSIONS.iter().position(|name| *name == field.column_name()) {
                 for (passes, combo) in combos.iter_mut().zip(&words.combos) {
                     *passes &= allowed[combo[index] as usize];

@@ -31,7 +31,7 @@ impl Engine {
         let (group, bucket) = match question.report {
             Report::Operations { by, bucket } => (by, bucket),
             Report::Latency { by } | Report::Domains { by } | Report::Risk { by } => (Some(by), None),
-            Report::Heatmap { by, bucket } => (Some(by), Some(bucket)),
+            Report::Heatmap { by, bucket, .. } => (Some(by), Some(bucket)),
             _ => (None, None),
         };
         let bucket = bucket.and_then(|bucket| match bucket {

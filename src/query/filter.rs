@@ -80,11 +80,6 @@ impl Filter {
         }
     }
 
-    /// Whether a cell can satisfy the pattern by its length alone; a cheap look before [`Self::matches`].
-    pub fn may_match(&self, cell: &str) -> bool {
-        self.has_wildcard() || cell.len() == self.value.len() || !cell.is_ascii() || !self.value.is_ascii()
-    }
-
     /// Whether the value holds a wildcard.
     pub fn has_wildcard(&self) -> bool {
         self.value.contains('*')

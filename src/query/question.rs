@@ -79,6 +79,8 @@ pub enum Report {
         by: Field,
         /// The time buckets.
         bucket: Bucket,
+        /// Whether latencies are wanted; without them it costs a third.
+        latency: bool,
     },
     /// How long delivery took: messages by spans of latency.
     Distribution,

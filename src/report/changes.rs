@@ -103,6 +103,10 @@ impl Asked<'_> {
         let sides = |field| self.both(&now, &then, field);
         let (all_now, all_then) = sides(None).await?;
         let (all_now, all_then) = (whole(all_now), whole(all_then));
+        // Against a time before the first log everything would be new.
+        if all_then.is_empty() {
+            return Ok(table);
+        }
         let all = Sides { now: &all_now, before: &all_then };
         let mut changes = of_all(all, min_n);
         for field in FIELDS {

@@ -15,7 +15,13 @@ const LEADING: usize = 20;
 
 impl Asked<'_> {
     /// Rows by value (most rows first) and bucket.
-    pub(super) async fn heatmap(&self, scope: &Scope, by: Field, bucket: Bucket) -> Result<Table, Failure> {
+    pub(super) async fn heatmap(
+        &self,
+        scope: &Scope,
+        by: Field,
+        bucket: Bucket,
+        latency: bool,
+    ) -> Result<Table, Failure> {
         let resolved = self.engine.resolve(self.snapshot, scope, self.now)?;
         let counted = Needs { latency: false, deferred: false };
         let mut values: Vec<(i64, std::sync::Arc<str>)> = self
@@ -42,7 +48,7 @@ impl Asked<'_> {
             narrowed.add(Filter::include(by, &**value));
         }
         let resolved = self.engine.resolve(self.snapshot, &narrowed, self.now)?;
-        let needs = Needs { latency: true, deferred: false };
+        let needs = Needs { latency, deferred: false };
         let mut rows: Vec<_> = self
             .grouped(&resolved, Some(by), Some(Width::micros(width)), needs)
             .await?

@@ -127,7 +127,7 @@ impl Asked<'_> {
             Report::Domains { by } => self.compared(scope, by, "sent").await,
             Report::Risk { by } => self.risk(scope, by).await,
             Report::Replies => self.replies(scope).await,
-            Report::Heatmap { by, bucket } => self.heatmap(scope, by, bucket).await,
+            Report::Heatmap { by, bucket, latency } => self.heatmap(scope, by, bucket, latency).await,
             Report::Distribution => self.distribution(scope).await,
             Report::Percentiles => self.percentiles(scope).await,
             Report::Rates => self.rates(scope).await,
@@ -282,7 +282,9 @@ impl Asked<'_> {
             Report::Operations { by, bucket: Some(bucket) } => {
                 Report::Operations { by, bucket: Some(Bucket::Fixed(self.width(bucket))) }
             }
-            Report::Heatmap { by, bucket } => Report::Heatmap { by, bucket: Bucket::Fixed(self.width(bucket)) },
+            Report::Heatmap { by, bucket, latency } => {
+                Report::Heatmap { by, bucket: Bucket::Fixed(self.width(bucket)), latency }
+            }
             report => report,
         }
     }

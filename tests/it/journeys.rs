@@ -173,7 +173,7 @@ fn a_commit_asks_the_visible_tab_only_and_a_pause_holds_it() {
     screen.keys("3").answer();
     screen.input(Input::Catalog { generation: 419, now: Some(canned::now()) });
     let reports: Vec<Report> = screen.asked().iter().map(|question| question.report).collect();
-    let courses = Report::Heatmap { by: Field::Domain, bucket: Bucket::Fixed(Width::Hour) };
+    let courses = Report::Heatmap { by: Field::Domain, bucket: Bucket::Fixed(Width::Hour), latency: false };
     assert_eq!(reports, [Report::Domains { by: Field::Domain }, courses, Report::Replies, Report::Files]);
     screen.answer().keys("p");
     screen.input(Input::Catalog { generation: 420, now: Some(canned::now()) });

@@ -116,7 +116,10 @@ impl<'a> Ready<'a> {
             if field == Field::Type {
                 continue;
             }
-            let allowed = || words.all().iter().map(|word| conditions.allow(word)).collect();
+            let allowed = || {
+                let test = conditions.test();
+                words.all().iter().map(|word| test.allow(word)).collect()
+            };
             let is = |name: &&str| *name == field.column_name();
             if let Some(index) = DIMENSIONS.iter().position(is) {
                 ready.allowed[index] = Some(allowed());

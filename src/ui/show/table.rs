@@ -13,7 +13,7 @@ use crate::app::map::BUCKET;
 use crate::app::slot::Slot;
 use crate::app::{Geometry, State, View};
 use crate::dashboard::{Col, Good, Kind, Panel};
-use crate::query::question::Answer;
+use crate::query::question::{Answer, Report};
 use crate::query::table::{Unit, Value};
 use crate::text::display;
 use crate::ui::format::{Change, MIN_N, Worse, compare_name, left, rate, right, spark, thousands, value, width};
@@ -105,7 +105,13 @@ pub(crate) fn draw(
     let answer = state.answer(index)?;
     let table = &answer.table;
     if table.is_empty() {
-        panel::draw_empty(frame, area, state, "Nothing in this scope");
+        let changes = panel.asks.first().is_some_and(|ask| ask.report == Report::Changes);
+        let why = if changes {
+            "Nothing changed, or nothing was logged before to compare with"
+        } else {
+            "Nothing in this scope"
+        };
+        panel::draw_empty(frame, area, state, why);
         return None;
     }
     let panel_state = state.board().panels.get(index).cloned().unwrap_or_default();
@@ -273,6 +279,10 @@ fn change_cell(state: &State, answer: &Answer, row: usize, column: &Col, beside:
     let quiet = |text: &str| Cell { text: text.to_owned(), mark: String::new(), style: Some(theme.muted) };
     let Some(before) = &answer.before else { return quiet("") };
     let cell = answer.table.cell(row, column.column);
+    // Before the first log nothing is new.
+    if before.is_empty() {
+        return quiet("");
+    }
     let Some(old) = beside.before(answer, row) else {
         return quiet(if cell.number().is_some_and(|now| now > 0.0) { "new" } else { "" });
     };

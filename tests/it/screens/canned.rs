@@ -29,7 +29,7 @@ pub fn answer(question: &Question) -> Answer {
         Report::Replies => replies(),
         Report::Events => events(question),
         Report::Files => files(),
-        Report::Heatmap { by, bucket } => heatmap(by, bucket, range, 1.0),
+        Report::Heatmap { by, bucket, .. } => heatmap(by, bucket, range, 1.0),
         Report::Distribution => distribution(),
         Report::Changes => changes(),
         Report::Coverage => coverage(range),
@@ -48,7 +48,7 @@ pub fn answer(question: &Question) -> Answer {
                 before.scope.time = TimeRange::Between(Some(from), Some(until));
                 calm(over_time(&before))
             }
-            Report::Heatmap { by, bucket } => heatmap(by, bucket, (Some(from), Some(until)), 0.0),
+            Report::Heatmap { by, bucket, .. } => heatmap(by, bucket, (Some(from), Some(until)), 0.0),
             Report::Distribution => distribution(),
             _ => totals(0.4),
         });
