@@ -26,6 +26,8 @@ const MOST_GAPS: Micros = 400 * DAY;
 #[derive(Debug, Clone, Copy, Default)]
 struct Hour {
     rows: i64,
+    /// Rows that count as events of another type's file.
+    merged: i64,
     quarters: i64,
     first: Option<Micros>,
     last: Option<Micros>,
@@ -39,8 +41,14 @@ impl Asked<'_> {
         let mut hours: BTreeMap<(Micros, Role), Hour> = BTreeMap::new();
         for ((role, quarter), counts) in &grouped {
             let rows = counts.get(Measure::Rows);
-            let (Some(role), Some(quarter)) = (Role::parse(role), quarter.filter(|_| rows > 0)) else { continue };
+            let merged = counts.get(Measure::Merged);
+            let quarter = quarter.filter(|_| rows + merged > 0);
+            let (Some(role), Some(quarter)) = (Role::parse(role), quarter) else { continue };
             let hour = hours.entry((floor(quarter, HOUR), role)).or_default();
+            hour.merged += merged;
+            if rows == 0 {
+                continue;
+            }
             hour.rows += rows;
             hour.quarters += 1;
             hour.first = Some(hour.first.map_or(quarter, |first| first.min(quarter)));
@@ -65,6 +73,7 @@ impl Asked<'_> {
             ("last", Unit::Time),
             ("files", Unit::Count),
             ("rejected_rows", Unit::Count),
+            ("merged_rows", Unit::Count),
         ]);
         let files = self.files_by_role(&resolved, &files);
         for ((bucket, role), hour) in hours {
@@ -78,12 +87,13 @@ impl Asked<'_> {
                 time(hour.last),
                 Value::Int(n),
                 Value::Int(rejected),
+                Value::Int(hour.merged),
             ]);
         }
         for role in never {
             let missing = || Value::Missing(Arc::from(format!("no rows of type {role} were ever logged")));
             let mut row = vec![Value::Null, Value::text(role.as_str()), missing(), missing()];
-            row.extend([Value::Null, Value::Null, missing(), missing()]);
+            row.extend([Value::Null, Value::Null, missing(), missing(), missing()]);
             table.rows.push(row);
         }
         Ok(arrange(table, self.page, None))

@@ -77,14 +77,15 @@ struct Rows {
 impl Rows {
     fn of(answer: &Answer, map: &Map) -> Self {
         let table: &Table = &answer.table;
-        let column = table.column("rows");
+        // A row that counts as another file's event came in all the same.
+        let columns = ["rows", "merged_rows"].map(|name| table.column(name));
         let counts: Vec<Vec<f64>> = (0..map.values.len())
             .map(|line| {
                 (0..map.times.len())
                     .map(|at| {
-                        let cell =
-                            map.row(line, at).zip(column).and_then(|(row, column)| table.rows.get(row)?.get(column));
-                        cell.and_then(crate::query::table::Value::number).unwrap_or(0.0)
+                        let row = map.row(line, at).and_then(|row| table.rows.get(row));
+                        let number = |column: &Option<usize>| row?.get((*column)?)?.number();
+                        columns.iter().filter_map(number).sum()
                     })
                     .collect()
             })
