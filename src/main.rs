@@ -19,6 +19,10 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> anyhow::Result<u8> {
+    if let (Some(Command::Doctor { output }), true) = (&cli.command, cli.view.is_empty()) {
+        // Settings that cannot be used are something it tells.
+        return cli::doctor(&cli.places, output);
+    }
     let config = cli::settings(&cli.places)?;
     if cli.command.is_some() && !cli.view.is_empty() {
         return Err(cli::misplaced_view());

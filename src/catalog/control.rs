@@ -14,7 +14,7 @@ use crate::event::file_status::Status;
 use crate::event::{Micros, RecordType};
 
 /// Bumped when the tables change; a newer catalog is refused.
-const SCHEMA_VERSION: i64 = 1;
+pub(super) const SCHEMA_VERSION: i64 = 1;
 
 /// Bytes of a content's shortest mark.
 pub const FIRST_MARK: u64 = 16;

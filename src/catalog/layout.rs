@@ -26,6 +26,11 @@ impl Layout {
         Ok(layout)
     }
 
+    /// The layout below a folder as it is; nothing is created.
+    pub fn at(root: &Path) -> io::Result<Self> {
+        Ok(Self { root: std::path::absolute(root)? })
+    }
+
     /// The catalog's folder.
     pub fn root(&self) -> &Path {
         &self.root

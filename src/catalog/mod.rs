@@ -11,6 +11,7 @@ pub mod keep;
 pub mod keys;
 pub mod layout;
 pub mod locks;
+pub mod look;
 pub mod merge;
 mod moves;
 mod numbers;

@@ -1,5 +1,6 @@
 //! The command line: what can be asked for, in which words.
 
+mod doctor;
 mod export;
 mod ingest;
 mod run;
@@ -23,6 +24,7 @@ use crate::query::scope::Scope;
 use crate::query::time::{self, TimeRange, Width};
 use crate::report::print::Format;
 
+pub use doctor::doctor;
 pub use export::FileFormat;
 pub use ingest::{is_in, stop_on_signals};
 pub use run::run;
@@ -183,6 +185,12 @@ pub enum Command {
         /// Put right what can be; needs the catalog alone.
         #[arg(long)]
         repair: bool,
+        /// How it is printed.
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Look whether all is well: settings, catalog, disk, inbox, terminal; exit code 1 if something is not.
+    Doctor {
         /// How it is printed.
         #[command(flatten)]
         output: Output,

@@ -96,7 +96,9 @@ pub fn run(config: &Config, command: Command) -> anyhow::Result<u8> {
             clap_mangen::Man::new(Cli::command()).render(&mut std::io::stdout())?;
             Ok(0)
         }
-        Command::Demo { .. } | Command::Watch => bail!("internal error: this command is run elsewhere"),
+        Command::Demo { .. } | Command::Watch | Command::Doctor { .. } => {
+            bail!("internal error: this command is run elsewhere")
+        }
     }
 }
 

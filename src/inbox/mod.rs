@@ -126,6 +126,12 @@ fn scan(folders: &[PathBuf], settle: &mut Settle, rest: Duration, arrivals: &imp
     waiting
 }
 
+/// Whether the system tells of changes in a folder; if not, why.
+pub fn can_watch(folder: &Path) -> Result<(), String> {
+    let mut watcher = notify::recommended_watcher(|_| {}).map_err(|error| error.to_string())?;
+    watcher.watch(folder, RecursiveMode::NonRecursive).map_err(|error| error.to_string())
+}
+
 /// The files in a folder, by name; hidden ones and symbolic links are left out.
 pub fn files_in(folder: &Path) -> Vec<PathBuf> {
     let mut files: Vec<PathBuf> = std::fs::read_dir(folder)

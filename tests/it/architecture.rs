@@ -19,7 +19,11 @@ const TABLE: &[(&str, &[&str])] = &[
     ("export", &["text", "event", "catalog", "query", "report"]),
     ("app", &["text", "event", "config", "query", "dashboard", "ingest"]),
     ("ui", &["text", "event", "config", "query", "dashboard", "ingest", "app"]),
-    ("cli", &["text", "event", "config", "catalog", "ingest", "query", "dashboard", "report", "export", "app"]),
+    (
+        // The inbox: `doctor` tries whether its folders can be watched.
+        "cli",
+        &["text", "event", "config", "inbox", "catalog", "ingest", "query", "dashboard", "report", "export", "app"],
+    ),
     (
         "runtime",
         &[

@@ -14,6 +14,7 @@ mod answers;
 mod architecture;
 mod beside;
 mod charts;
+mod doctor;
 mod documents;
 mod formats;
 mod fsck;
