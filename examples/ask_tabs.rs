@@ -31,7 +31,7 @@ fn main() -> anyhow::Result<()> {
     let engine = cli::engine(&Config { catalog, ..Config::default() })?;
     let tab = arguments.next().context("which tab?")?;
     if tab == "pack" {
-        let built = pack::tidy(engine.catalog(), &|| false)?;
+        let built = pack::tidy(engine.catalog(), 2, &|| false)?;
         println!("{built} packs built in {} ms", began.elapsed().as_millis());
         return Ok(());
     }

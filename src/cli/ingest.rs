@@ -12,6 +12,7 @@ use super::run::emit;
 use crate::catalog::commit::remove_file;
 use crate::catalog::control::FileRow;
 use crate::catalog::keep::keep;
+use crate::catalog::pack;
 use crate::catalog::{Catalog, clock};
 use crate::config::Config;
 use crate::event::file_status::Status;
@@ -52,6 +53,10 @@ pub(super) fn ingest(config: &Config, paths: &[PathBuf], output: &Output) -> any
     // What cannot be tidied up now is left for the next time.
     if !stop.load(Ordering::Relaxed) {
         keep(ingest.catalog(), &config.retention, clock()).ok();
+        // After a backlog questions would have to wait for this; after a few files they do it themselves.
+        if pack::missing(ingest.catalog()).is_ok_and(|rows| rows > pack::FRESH_ROWS) {
+            pack::tidy(ingest.catalog(), intake::cores(), &|| stop.load(Ordering::Relaxed)).ok();
+        }
     }
     ingest.leave();
     let failed = rows.iter().filter(|row| !is_in(row.status)).count();

@@ -15,9 +15,9 @@ use super::question::Failure;
 use super::raw::Resolved;
 use super::replies::ReplyGroup;
 use super::time::{DAY, HOUR};
-use crate::catalog::Snapshot;
 use crate::catalog::control::Segment;
 use crate::catalog::rollup::{COUNT_BUCKET, LATENCY_BUCKET, LATENCY_DIMENSIONS};
+use crate::catalog::{Snapshot, pack};
 use crate::event::Micros;
 
 /// A range of time that one source answers.
@@ -158,8 +158,6 @@ struct Sources {
 
 /// Packs that are added up before a question can be dropped.
 const AT_ONCE: usize = 32;
-/// Rows without a pack for which one is built while a question waits.
-const FRESH_ROWS: i64 = 300_000;
 
 impl Plan<'_> {
     fn split(&self) -> packs::Split {
@@ -371,7 +369,7 @@ impl Engine {
             }
             found.push(pack);
         }
-        if *fresh + missing > FRESH_ROWS && segments.iter().all(|segment| segment.date.is_some()) {
+        if *fresh + missing > pack::FRESH_ROWS && segments.iter().all(|segment| segment.date.is_some()) {
             return Ok(None);
         }
         *fresh += missing;

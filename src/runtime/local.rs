@@ -208,7 +208,7 @@ impl Keeper {
             if due && self.owns.load(Ordering::Relaxed) {
                 // What cannot be done now is tried again later; nothing depends on it.
                 keep(self.engine.catalog(), &self.retention, clock()).ok();
-                pack::tidy(self.engine.catalog(), &|| self.stop.load(Ordering::Relaxed)).ok();
+                pack::tidy(self.engine.catalog(), 1, &|| self.stop.load(Ordering::Relaxed)).ok();
                 kept = self.engine.catalog().control(|control| control.generation()).ok();
                 (seen, quiet, since) = (kept, Duration::ZERO, Duration::ZERO);
             }

@@ -66,7 +66,7 @@ fn answers_do_not_hang_on_packs() {
     let (desk, _) = day(5, 3000);
     let root = desk.config.catalog.clone();
     let fresh = answers(&desk);
-    pack::tidy(desk.catalog(), &|| false).unwrap();
+    pack::tidy(desk.catalog(), 2, &|| false).unwrap();
     let files = packs(&root);
     assert!(!files.is_empty());
     assert_eq!(answers(&desk), fresh, "with packs");
@@ -89,7 +89,7 @@ fn answers_do_not_hang_on_packs() {
 #[test]
 fn fsck_tells_a_pack_that_is_not_its_segments() {
     let (desk, _) = day(6, 1500);
-    pack::tidy(desk.catalog(), &|| false).unwrap();
+    pack::tidy(desk.catalog(), 2, &|| false).unwrap();
     let root = desk.config.catalog.clone();
     drop(desk.engine);
     assert!(fsck(&root, false).unwrap().is_empty());
@@ -119,7 +119,7 @@ fn a_recipient_is_found_in_any_case() {
     let rest = "type,timeLogged,timeQueued,orig,rcpt,dlvSourceIp,vmta,jobId\n\
                 d,2026-11-21 10:00:00+0000,2026-11-21 10:00:00+0000,a@b.example,joe@example.com,192.0.2.1,v1,j\n";
     desk.ingest("acct-2.csv", rest);
-    pack::tidy(desk.catalog(), &|| false).unwrap();
+    pack::tidy(desk.catalog(), 2, &|| false).unwrap();
     for (filter, delivered) in [
         ("recipient=joe@example.com", 4),
         ("recipient=JOE@example.com", 4),
@@ -133,7 +133,7 @@ fn a_recipient_is_found_in_any_case() {
 #[test]
 fn an_estimate_tells_what_must_be_read() {
     let (desk, _) = day(7, 1500);
-    pack::tidy(desk.catalog(), &|| false).unwrap();
+    pack::tidy(desk.catalog(), 2, &|| false).unwrap();
     let engine = cli::engine(&desk.config).unwrap();
     let rows = |report: Report, filters: &[&str]| {
         let filters = filters.iter().map(|text| Filter::parse(text).unwrap());

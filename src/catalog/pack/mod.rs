@@ -14,6 +14,7 @@ use std::io::Write as _;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 pub use build::{MOST_ROWS, build, lower_hash, message_hash};
 
@@ -358,26 +359,53 @@ pub(super) fn is_right(root: &Path, segment: &Segment) -> Result<bool> {
     Ok(build(root, &any, None)?.is_some_and(|built| built == found))
 }
 
-/// Builds the packs that are missing, the newest days first, and removes those whose segment is gone. `stop`
-/// is asked between segments. How many were built.
-pub fn tidy(catalog: &Catalog, stop: &dyn Fn() -> bool) -> Result<usize> {
+/// Rows without packs up to which a question builds the packs itself while it waits.
+pub const FRESH_ROWS: i64 = 1_000_000;
+
+/// Rows whose segments have no packs.
+pub fn missing(catalog: &Catalog) -> Result<i64> {
+    let root = catalog.layout().root();
+    let snapshot = catalog.snapshot()?;
+    Ok(snapshot
+        .segments
+        .iter()
+        .filter(|segment| !root.join(path_of(segment)).exists())
+        .map(|segment| segment.rows)
+        .sum())
+}
+
+/// Builds the packs that are missing, the newest days first, on as many threads, and removes those whose segment is
+/// gone. `stop` is asked between segments. How many were built.
+pub fn tidy(catalog: &Catalog, threads: usize, stop: &(dyn Fn() -> bool + Sync)) -> Result<usize> {
     let snapshot = catalog.snapshot()?;
     let root = catalog.layout().root();
-    let mut built = 0;
     let mut segments: Vec<&Segment> = snapshot.segments.iter().collect();
     segments.sort_by_key(|segment| std::cmp::Reverse(segment.date));
-    for segment in segments {
-        if stop() {
-            return Ok(built);
+    let next = AtomicUsize::new(0);
+    let work = || -> Result<usize> {
+        let mut built = 0;
+        while !stop() {
+            let Some(segment) = segments.get(next.fetch_add(1, Ordering::Relaxed)) else { break };
+            if Pack::open(root.join(path_of(segment)), segment.rows).is_none()
+                && let Some(bytes) = build(root, segment, None)?
+            {
+                save(root, segment, &bytes)?;
+                built += 1;
+            }
         }
-        if Pack::open(root.join(path_of(segment)), segment.rows).is_none()
-            && let Some(bytes) = build(root, segment, None)?
-        {
-            save(root, segment, &bytes)?;
-            built += 1;
+        Ok(built)
+    };
+    let built = std::thread::scope(|scope| {
+        let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
+        let mut built = work()?;
+        for other in others {
+            built += other.join().unwrap_or_else(|_| Err(std::io::Error::other("building packs stopped").into()))?;
         }
+        Ok::<usize, super::Error>(built)
+    })?;
+    if !stop() {
+        sweep(root, &snapshot);
     }
-    sweep(root, &snapshot);
     Ok(built)
 }
 
