@@ -10,6 +10,7 @@ use crate::app::saved::SavedView;
 use crate::app::slot::Ticket;
 use crate::config::keys::KeyPress;
 use crate::ingest::progress::Progress;
+use crate::query::estimate::Estimate;
 use crate::query::question::{Answer, Failure};
 use crate::query::table::Table;
 use crate::query::time::Micros;
@@ -36,6 +37,8 @@ pub enum Input {
     },
     /// A question was answered, or could not be.
     Answered(Ticket, Result<Arc<Answer>, Failure>),
+    /// What a question that takes its time will cost.
+    Estimated(Ticket, Estimate),
     /// Values for the filter bar, with counts; the serial is the asking's.
     Completed(u64, Vec<(String, u64)>),
     /// Paths for the add-files prompt; the serial is the asking's.

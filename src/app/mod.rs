@@ -625,6 +625,11 @@ pub fn update(state: &mut State, input: Input) -> Vec<Effect> {
         Input::Ingest(progress) => state.ingest(progress),
         Input::Catalog { generation, now } => return state.catalog(generation, now),
         Input::Answered(ticket, answer) => return state.answered(ticket, answer),
+        Input::Estimated(ticket, estimate) => {
+            if let Some(slot) = state.slot_mut(ticket.slot) {
+                slot.estimated(ticket, estimate);
+            }
+        }
         Input::Completed(serial, values) => state.completed(serial, values),
         Input::PathsCompleted(serial, paths) => state.paths_completed(serial, paths),
         Input::Exported(result) => state.exported(result),

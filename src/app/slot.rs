@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::query::estimate::Estimate;
 use crate::query::question::{Answer, Failure, Question};
 
 /// A place for answers.
@@ -52,6 +53,8 @@ struct Asked {
     waited: u32,
     /// The commit that was made meanwhile: ask once more if the answer does not know it.
     newer: Option<u64>,
+    /// What it will cost, once that is known.
+    estimate: Option<Estimate>,
 }
 
 /// One question and its latest answer.
@@ -100,7 +103,7 @@ impl Slot {
 
     /// Notes that the question goes out under a ticket.
     pub fn ask(&mut self, ticket: Ticket, question: Question, generation: u64) {
-        self.asked = Some(Asked { ticket, question, waited: 0, newer: None });
+        self.asked = Some(Asked { ticket, question, waited: 0, newer: None, estimate: None });
         self.generation = Some(generation);
     }
 
@@ -115,6 +118,18 @@ impl Slot {
             Err(failure) => Shown::Failed(failure, asked.question),
         };
         if asked.newer.is_some_and(|newer| newer > known) { Arrival::Again } else { Arrival::Shown }
+    }
+
+    /// Takes in what the question in flight will cost.
+    pub fn estimated(&mut self, ticket: Ticket, estimate: Estimate) {
+        if let Some(asked) = self.asked.as_mut().filter(|asked| asked.ticket == ticket) {
+            asked.estimate = Some(estimate);
+        }
+    }
+
+    /// What the question in flight will cost, where rows must be looked at.
+    pub fn estimate(&self) -> Option<Estimate> {
+        self.asked.as_ref()?.estimate.filter(|estimate| estimate.rows > 0)
     }
 
     /// Puts the same answer in another order in its place.

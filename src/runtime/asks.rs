@@ -3,6 +3,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::Semaphore;
 use tokio::sync::mpsc::UnboundedSender;
@@ -16,6 +17,8 @@ use crate::runtime::backend::Backend;
 
 /// Questions asked at the same time; the others wait, so that one tab does not starve itself.
 const AT_ONCE: usize = 4;
+/// After this long it is worth knowing what a question will cost.
+const SLOW: Duration = Duration::from_millis(500);
 /// Answers remembered.
 const REMEMBERED: usize = 32;
 
@@ -25,6 +28,8 @@ pub(super) struct Asks {
     answers: UnboundedSender<Input>,
     running: HashMap<SlotId, (Ticket, Question, AbortHandle)>,
     permits: Arc<Semaphore>,
+    /// Estimates are made one at a time.
+    estimating: Arc<Semaphore>,
     memory: VecDeque<(Question, Arc<Answer>)>,
     generation: u64,
 }
@@ -37,6 +42,7 @@ impl Asks {
             answers,
             running: HashMap::new(),
             permits: Arc::new(Semaphore::new(AT_ONCE)),
+            estimating: Arc::new(Semaphore::new(1)),
             memory: VecDeque::new(),
             generation: 0,
         }
@@ -53,11 +59,32 @@ impl Asks {
             return;
         }
         let future = self.backend.ask(question.clone());
-        let (permits, answers) = (Arc::clone(&self.permits), self.answers.clone());
+        let permits = Arc::clone(&self.permits);
+        let answering = async move {
+            let _permit = permits.acquire().await.ok()?;
+            Some(future.await.map(Arc::new))
+        };
+        let (backend, answers) = (Arc::clone(&self.backend), self.answers.clone());
+        let (estimating, same) = (Arc::clone(&self.estimating), question.clone());
+        // Ends with the question: what is answered or cancelled needs no estimate.
+        let hinting = async move {
+            tokio::time::sleep(SLOW).await;
+            let Ok(_alone) = estimating.acquire().await else { return };
+            if let Some(estimate) = backend.estimate(same).await {
+                answers.send(Input::Estimated(ticket, estimate)).ok();
+            }
+        };
+        let answers = self.answers.clone();
         let asked = tokio::spawn(async move {
-            let Ok(_permit) = permits.acquire().await else { return };
-            let answer = future.await.map(Arc::new);
-            answers.send(Input::Answered(ticket, answer)).ok();
+            tokio::pin!(answering);
+            let answer = tokio::select! {
+                biased;
+                answer = &mut answering => answer,
+                () = hinting => answering.await,
+            };
+            if let Some(answer) = answer {
+                answers.send(Input::Answered(ticket, answer)).ok();
+            }
         });
         let (abort, answers) = (asked.abort_handle(), self.answers.clone());
         tokio::spawn(async move {

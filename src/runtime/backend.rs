@@ -8,6 +8,7 @@ use futures::future::BoxFuture;
 use crate::app::effect::{Format, RowId};
 use crate::app::explorer::RawRow;
 use crate::app::files::Reject;
+use crate::query::estimate::Estimate;
 use crate::query::field::Field;
 use crate::query::question::{Answer, Failure, Question};
 use crate::query::table::Table;
@@ -17,6 +18,9 @@ use crate::query::table::Table;
 pub trait Backend: Send + Sync + 'static {
     /// Answers a question.
     fn ask(&self, question: Question) -> BoxFuture<'static, Result<Answer, Failure>>;
+
+    /// What a question that takes its time will cost; `None` where nobody knows.
+    fn estimate(&self, question: Question) -> BoxFuture<'static, Option<Estimate>>;
 
     /// Values of a field that begin like this, with counts, for the filter bar.
     fn complete(&self, field: Field, prefix: String) -> BoxFuture<'static, Vec<(String, u64)>>;

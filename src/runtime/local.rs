@@ -31,6 +31,7 @@ use crate::ingest::live::Live;
 use crate::ingest::original;
 use crate::ingest::progress::Progress;
 use crate::query::Engine;
+use crate::query::estimate::Estimate;
 use crate::query::field::Field;
 use crate::query::mask;
 use crate::query::question::{Answer, Failure, Question};
@@ -259,6 +260,12 @@ impl Lookout {
 impl Backend for Local {
     fn ask(&self, question: Question) -> BoxFuture<'static, Result<Answer, Failure>> {
         report::ask(&self.engine, question)
+    }
+
+    fn estimate(&self, question: Question) -> BoxFuture<'static, Option<Estimate>> {
+        let engine = Arc::clone(&self.engine);
+        // Not on the engine's threads: these are busy with the question itself.
+        async move { tokio::task::spawn_blocking(move || engine.estimate(&question).ok()).await.ok().flatten() }.boxed()
     }
 
     fn complete(&self, field: Field, prefix: String) -> BoxFuture<'static, Vec<(String, u64)>> {

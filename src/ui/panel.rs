@@ -12,10 +12,11 @@ use crate::app::board::{dashboard, group, shared};
 use crate::app::slot::{Shown, Slot};
 use crate::app::{Geometry, State};
 use crate::dashboard::{Panel, Show};
+use crate::query::estimate::Estimate;
 use crate::query::field::Field;
 use crate::query::question::Failure;
 use crate::text::display;
-use crate::ui::format::{clean_lines, left, wrap};
+use crate::ui::format::{bytes, clean_lines, count, left, millis, width, wrap};
 use crate::ui::header::spinner;
 use crate::ui::show;
 use crate::ui::{cells, put};
@@ -45,7 +46,15 @@ fn draw_border(frame: &mut Frame<'_>, area: Rect, state: &State, panel: &Panel, 
     if let Some(slot) = slot(state, panel, index).filter(|slot| slot.is_slow()) {
         // After half a second it is worth knowing for how long, and how to stop it.
         let text = match slot.waited_seconds() {
-            seconds if seconds >= 0.5 => format!(" {} asking {seconds:.1} s · esc cancels ", spinner(state)),
+            seconds if seconds >= 0.5 => {
+                let base = format!(" {} asking {seconds:.1} s · esc cancels ", spinner(state));
+                let taken = width(&title_of(state, panel, index)) + width(&base) + 6;
+                let room = usize::from(area.width).saturating_sub(taken);
+                let cost = slot
+                    .estimate()
+                    .and_then(|estimate| costs(estimate).into_iter().find(|cost| width(cost) + 2 <= room));
+                cost.map_or_else(|| base.clone(), |cost| format!("{base}· {cost} "))
+            }
             _ => format!(" {} asking ", spinner(state)),
         };
         block = block.title(Line::from(Span::styled(text, theme.busy)).right_aligned());
@@ -59,6 +68,14 @@ fn draw_border(frame: &mut Frame<'_>, area: Rect, state: &State, panel: &Panel, 
     let inner = block.inner(area);
     frame.render_widget(block, area);
     inner
+}
+
+/// What a question will cost, from the whole to the shortest.
+fn costs(estimate: Estimate) -> [String; 2] {
+    #[expect(clippy::cast_precision_loss, reason = "it is rounded to three digits")]
+    let (rows, size, ms) = (estimate.rows as f64, estimate.bytes as f64, estimate.ms as f64);
+    let time = format!("about {}", millis(ms));
+    [format!("{} rows, {}, {time}", count(rows), bytes(size)), time]
 }
 
 fn title_of(state: &State, panel: &Panel, index: usize) -> String {
@@ -194,7 +211,14 @@ fn draw_asking(frame: &mut Frame<'_>, area: Rect, state: &State, slot: Option<&S
     let theme = &state.setup.theme;
     match slot {
         Some(slot) if slot.is_slow() => {
-            centered(frame, area, &[(format!("{} asking …  esc cancels", spinner(state)), theme.busy)]);
+            let mut lines = vec![(format!("{} asking …  esc cancels", spinner(state)), theme.busy)];
+            if let Some(estimate) = slot.estimate() {
+                let room = usize::from(area.width);
+                lines.extend(
+                    costs(estimate).into_iter().find(|cost| width(cost) <= room).map(|cost| (cost, theme.muted)),
+                );
+            }
+            centered(frame, area, &lines);
         }
         Some(slot) if !slot.is_asking() => {
             centered(frame, area, &[("not asked: r asks".to_owned(), theme.muted)]);
@@ -273,7 +297,7 @@ pub(super) fn draw_welcome(frame: &mut Frame<'_>, area: Rect, state: &State) {
         let key = state.setup.keymap.keys(action).first().map(ToString::to_string).unwrap_or_default();
         lines.push((format!("{key}  {what}"), theme.muted));
     }
-    let width = lines.iter().map(|(text, _)| crate::ui::format::width(text)).max().unwrap_or_default();
+    let width = lines.iter().map(|(text, _)| width(text)).max().unwrap_or_default();
     let lines: Vec<(String, Style)> = lines.into_iter().map(|(text, style)| (left(&text, width), style)).collect();
     centered(frame, area, &lines);
 }

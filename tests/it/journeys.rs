@@ -4,6 +4,7 @@ use pmtop::app::effect::{Effect, Format};
 use pmtop::app::input::Input;
 use pmtop::app::overlay::Overlay;
 use pmtop::ingest::progress::Status;
+use pmtop::query::estimate::Estimate;
 use pmtop::query::field::Field;
 use pmtop::query::filter::Filter;
 use pmtop::query::question::{Bucket, Compare, Report, Sort};
@@ -716,6 +717,40 @@ fn a_question_that_takes_its_time_says_for_how_long() {
         screen.input(Input::Tick(canned::now()));
     }
     assert!(screen.draw().contains("asking 0.7 s · esc cancels"), "{}", screen.draw());
+}
+
+#[test]
+fn a_question_that_takes_its_time_says_what_it_costs() {
+    let mut screen = Screen::answered(160, 50);
+    screen.keys("3").answer().keys("z");
+    let asked = |effect: &Effect| match effect {
+        Effect::Ask { ticket, .. } => Some(*ticket),
+        _ => None,
+    };
+    let tickets: Vec<_> = screen.effects.iter().filter_map(asked).collect();
+    for _ in 0..7 {
+        screen.input(Input::Tick(canned::now()));
+    }
+    assert!(!screen.draw().contains(" rows, "), "nobody knows yet");
+    for ticket in &tickets {
+        screen.input(Input::Estimated(*ticket, Estimate { rows: 12_300_000, bytes: 840_000_000, ms: 4_200 }));
+    }
+    let shown = screen.draw();
+    assert!(shown.contains("asking 0.7 s · esc cancels · 12.3M rows, 840 MB, about 4.2s"), "{shown}");
+    // What packs answer has nothing to tell, and a question that is over takes its estimate along.
+    for ticket in &tickets {
+        screen.input(Input::Estimated(*ticket, Estimate { rows: 0, bytes: 0, ms: 300 }));
+    }
+    assert!(!screen.draw().contains("about"));
+    screen.answer().keys("z");
+    screen.effects.clear();
+    for ticket in &tickets {
+        screen.input(Input::Estimated(*ticket, Estimate { rows: 12_300_000, bytes: 840_000_000, ms: 4_200 }));
+    }
+    for _ in 0..7 {
+        screen.input(Input::Tick(canned::now()));
+    }
+    assert!(!screen.draw().contains("12.3M rows"), "an estimate of an older question");
 }
 
 #[test]
