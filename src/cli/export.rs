@@ -36,6 +36,7 @@ impl FileFormat {
 pub(super) fn run(
     config: &Config,
     question: &Question,
+    view: &str,
     format: FileFormat,
     raw: bool,
     out: Option<&Path>,
@@ -50,7 +51,7 @@ pub(super) fn run(
         super::run::warn_of_damage(&engine);
         return super::run::finish(written.map_err(|failure| anyhow::anyhow!("{failure}")), &mut stdout);
     }
-    let path = out.map_or_else(|| PathBuf::from(name(question, format)), Path::to_path_buf);
+    let path = out.map_or_else(|| PathBuf::from(name(view, question, format)), Path::to_path_buf);
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
     let failed = |error: std::io::Error| anyhow::anyhow!("{} was not written: {error}", path.display());
     let mut file = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
@@ -83,9 +84,9 @@ fn write(
 }
 
 /// A name that says view, scope and time, without anything that a shell would act on.
-fn name(question: &Question, format: FileFormat) -> String {
+fn name(view: &str, question: &Question, format: FileFormat) -> String {
     let stamp: String = crate::query::time::iso(clock()).chars().filter(char::is_ascii_digit).take(14).collect();
-    let text = format!("pmtop-{}-{}", question.report.name(), question.scope);
+    let text = format!("pmtop-{}-{}", view, question.scope);
     let mut name = String::new();
     for letter in text.chars().take(120) {
         if letter.is_ascii_alphanumeric() || matches!(letter, '.' | '_') {

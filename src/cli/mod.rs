@@ -14,6 +14,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::catalog::Catalog;
 use crate::config::Config;
+use crate::dashboard::{DASHBOARDS, Dashboard, Panel};
 use crate::event::provider::Providers;
 use crate::ingest::derive;
 use crate::query::Engine;
@@ -142,7 +143,7 @@ pub enum Command {
     },
     /// Write a view to a file, whole or not at all.
     Export {
-        /// Which view: a report, `events`, or `files`.
+        /// Which view: a report, `events`, `files`, or a panel of a tab as the screen asks it.
         view: View,
         /// Group by a field, as `report` does.
         #[arg(long, value_parser = parse_group)]
@@ -276,13 +277,39 @@ pub enum View {
     Events,
     /// The file table.
     Files,
+    /// A panel, by its tab and its place there.
+    Panel(usize, usize),
+}
+
+/// A panel by its tab and its place there.
+fn panel(tab: usize, at: usize) -> Option<(&'static Dashboard, &'static Panel)> {
+    let dashboard = DASHBOARDS.get(tab)?;
+    Some((dashboard, dashboard.panels().nth(at)?))
+}
+
+/// Every panel that no report is named like, by tab and place.
+fn panels() -> impl Iterator<Item = View> {
+    let reports: Vec<String> = ReportName::value_variants()
+        .iter()
+        .filter_map(|name| Some(name.to_possible_value()?.get_name().to_owned()))
+        .chain(["events".to_owned(), "files".to_owned()])
+        .collect();
+    DASHBOARDS.iter().enumerate().flat_map(move |(tab, dashboard)| {
+        let own: Vec<View> = dashboard
+            .panels()
+            .enumerate()
+            .filter(|(_, panel)| reports.iter().all(|name| name != panel.name))
+            .map(|(at, _)| View::Panel(tab, at))
+            .collect();
+        own
+    })
 }
 
 impl ValueEnum for View {
     fn value_variants<'a>() -> &'a [Self] {
         static ALL: std::sync::LazyLock<Vec<View>> = std::sync::LazyLock::new(|| {
             let reports = ReportName::value_variants().iter().map(|name| View::Report(*name));
-            reports.chain([View::Events, View::Files]).collect()
+            reports.chain([View::Events, View::Files]).chain(panels()).collect()
         });
         &ALL
     }
@@ -292,6 +319,12 @@ impl ValueEnum for View {
             Self::Report(name) => name.to_possible_value(),
             Self::Events => Some(clap::builder::PossibleValue::new("events").help("Rows of the Explorer")),
             Self::Files => Some(clap::builder::PossibleValue::new("files").help("The file table")),
+            Self::Panel(tab, at) => {
+                let (dashboard, panel) = panel(*tab, *at)?;
+                let title = if panel.title.is_empty() { "the numbers above" } else { panel.title };
+                let help = format!("Tab {}: {title}", dashboard.title);
+                Some(clap::builder::PossibleValue::new(panel.name).help(help))
+            }
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::io::{IsTerminal as _, Write};
 
 use anyhow::bail;
-use clap::CommandFactory as _;
+use clap::{CommandFactory as _, ValueEnum as _};
 
 use super::{BucketName, Cli, Command, ConfigAction, FilesAction, Output, ReportName, View, engine, ingest, usage};
 use crate::catalog::Catalog;
@@ -13,6 +13,7 @@ use crate::export;
 use crate::ingest::derive;
 use crate::query::field::Field;
 use crate::query::question::{Bucket, Compare, Page, Question, Report, Sort};
+use crate::query::scope::Scope;
 use crate::query::table::Table;
 use crate::report;
 use crate::report::print::{self, Format};
@@ -46,7 +47,16 @@ pub fn run(config: &Config, command: Command) -> anyhow::Result<u8> {
             finish(written.map_err(|failure| anyhow::anyhow!("{failure}")), &mut out)
         }
         Command::Export { view, by, bucket, sort, limit, compare, scope, format, raw, out } => {
+            if let View::Panel(tab, at) = view {
+                let question = panel_question(tab, at, (by, bucket), scope.scope()?)?;
+                let sort = sort.as_deref().map(parse_sort).or_else(|| question.page.sort.clone());
+                let page = Page { offset: 0, limit, sort };
+                let question = Question { page, compare: compare.unwrap_or_default(), ..question };
+                check_compare(&question)?;
+                return super::export::run(config, &question, &name_of(view), format, raw, out.as_deref());
+            }
             let report = match view {
+                View::Panel(..) => bail!("internal error: a panel is no report"),
                 View::Report(name) => report_of(name, by, bucket)?,
                 _ if by.is_some() || bucket.is_some() || compare.is_some() => {
                     return Err(usage("rows take no --by, --bucket or --compare"));
@@ -61,7 +71,7 @@ pub fn run(config: &Config, command: Command) -> anyhow::Result<u8> {
             if report == Report::Events {
                 check_sort(&question)?;
             }
-            super::export::run(config, &question, format, raw, out.as_deref())
+            super::export::run(config, &question, &name_of(view), format, raw, out.as_deref())
         }
         Command::Sql { statement, output } => {
             let engine = engine(config)?;
@@ -107,6 +117,38 @@ pub(super) fn warn_of_damage(engine: &crate::query::Engine) {
     if let Some(damage) = engine.damage() {
         eprintln!("pmtop: {}", crate::text::display(&damage.to_string()));
     }
+}
+
+/// What a view is called on the command line, and in the name of its file.
+fn name_of(view: View) -> String {
+    view.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
+}
+
+/// What a panel asks of a scope, in the order in which the screen shows it.
+fn panel_question(
+    tab: usize,
+    at: usize,
+    (by, bucket): (Option<Field>, Option<BucketName>),
+    scope: Scope,
+) -> anyhow::Result<Question> {
+    let Some((_, panel)) = super::panel(tab, at) else { bail!("internal error: there is no such panel") };
+    let Some(ask) = panel.asks.first() else { bail!("internal error: this panel asks nothing") };
+    if let Some(field) = by.filter(|field| !panel.variants.contains(field)) {
+        let names: Vec<&str> = panel.variants.iter().map(|field| field.name()).collect();
+        let instead =
+            if names.is_empty() { "it takes no --by".to_owned() } else { format!("one of {}", names.join(", ")) };
+        return Err(usage(format!("`{}` cannot group by `{}`; {instead}", panel.name, field.name())));
+    }
+    let mut question = ask.question(&scope, by, Compare::Off);
+    if let Some(width) = bucket.map(BucketName::bucket) {
+        question.report = match question.report {
+            Report::Operations { by, bucket: Some(_) } => Report::Operations { by, bucket: Some(width) },
+            Report::Heatmap { by, latency, .. } => Report::Heatmap { by, bucket: width, latency },
+            _ => return Err(usage(format!("`{}` takes no --bucket", panel.name))),
+        };
+    }
+    question.page.sort = panel.order.map(|column| Sort { column: column.to_owned(), descending: true });
+    Ok(question)
 }
 
 fn report_of(name: ReportName, by: Option<Field>, bucket: Option<BucketName>) -> anyhow::Result<Report> {

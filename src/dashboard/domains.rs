@@ -17,6 +17,7 @@ pub(super) const DOMAINS: Dashboard = Dashboard {
 };
 
 const COMPARISON: Panel = Panel {
+    name: "domains",
     title: "Domains",
     asks: &[Ask::compared(Report::Domains { by: Field::Domain }), Ask::courses(Field::Domain)],
     show: Show::Table(&[
@@ -46,6 +47,7 @@ const COMPARISON: Panel = Panel {
 };
 
 const REPLIES: Panel = Panel {
+    name: "domain-replies",
     title: "What they say",
     asks: &[Ask::of(Report::Replies)],
     show: Show::Table(&[

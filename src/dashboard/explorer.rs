@@ -10,4 +10,5 @@ pub(super) const EXPLORER: Dashboard = Dashboard {
     rows: &[Row { height: Height::Fill(1), panels: &[EVENTS] }],
 };
 
-const EVENTS: Panel = Panel { title: "Events", asks: &[Ask::of(Report::Events)], show: Show::Events, ..Panel::PLAIN };
+const EVENTS: Panel =
+    Panel { name: "events", title: "Events", asks: &[Ask::of(Report::Events)], show: Show::Events, ..Panel::PLAIN };

@@ -12,6 +12,7 @@ pub(super) const FILES: Dashboard = Dashboard {
 };
 
 const TABLE: Panel = Panel {
+    name: "files",
     title: "Files",
     asks: &[Ask::of(Report::Files)],
     show: Show::Files,
@@ -20,6 +21,7 @@ const TABLE: Panel = Panel {
 };
 
 const COVERAGE: Panel = Panel {
+    name: "coverage",
     title: "Coverage: rows by hour and type",
     asks: &[Ask::of(Report::Coverage)],
     show: Show::Coverage,

@@ -17,6 +17,7 @@ pub(super) const HEALTH: Dashboard = Dashboard {
 };
 
 const CARDS: Panel = Panel {
+    name: "health",
     title: "",
     asks: &[Ask::compared(Report::Totals), Ask::over_time()],
     show: Show::Cards(&[
@@ -72,6 +73,7 @@ const CARDS: Panel = Panel {
 };
 
 const OUTCOMES: Panel = Panel {
+    name: "outcomes",
     title: "Mail by outcome",
     asks: &[Ask::over_time()],
     show: Show::Trend {
@@ -85,10 +87,16 @@ const OUTCOMES: Panel = Panel {
     ..Panel::PLAIN
 };
 
-const CHANGES: Panel =
-    Panel { title: "What changed most", asks: &[Ask::compared(Report::Changes)], show: Show::Changes, ..Panel::PLAIN };
+const CHANGES: Panel = Panel {
+    name: "changes",
+    title: "What changed most",
+    asks: &[Ask::compared(Report::Changes)],
+    show: Show::Changes,
+    ..Panel::PLAIN
+};
 
 const PROVIDERS: Panel = Panel {
+    name: "providers",
     title: "Providers",
     asks: &[Ask::compared(Report::Domains { by: Field::Provider })],
     show: Show::Table(&[
@@ -107,6 +115,7 @@ const PROVIDERS: Panel = Panel {
 };
 
 const REPLIES: Panel = Panel {
+    name: "replies",
     title: "What the other side says",
     asks: &[Ask::of(Report::Replies)],
     show: Show::Table(&[

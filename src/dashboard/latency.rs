@@ -17,6 +17,7 @@ pub(super) const LATENCY: Dashboard = Dashboard {
 };
 
 const TREND: Panel = Panel {
+    name: "latency-trend",
     title: "Latency over time",
     asks: &[Ask::over_time()],
     show: Show::Trend {
@@ -32,6 +33,7 @@ const TREND: Panel = Panel {
 };
 
 const DISTRIBUTION: Panel = Panel {
+    name: "distribution",
     title: "How long it took",
     asks: &[Ask::compared(Report::Distribution)],
     show: Show::Distribution,
@@ -39,6 +41,7 @@ const DISTRIBUTION: Panel = Panel {
 };
 
 const MAP: Panel = Panel {
+    name: "latency-heatmap",
     title: "Heatmap",
     asks: &[Ask::compared(Report::Heatmap { by: Field::Provider, bucket: Bucket::Auto, latency: true })],
     show: Show::Heatmap(&[
@@ -71,6 +74,7 @@ const MAP: Panel = Panel {
 };
 
 const SLOWEST: Panel = Panel {
+    name: "latency-slowest",
     title: "Slowest",
     asks: &[Ask::compared(Report::Latency { by: Field::Domain })],
     show: Show::Table(&[

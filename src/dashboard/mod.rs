@@ -59,6 +59,8 @@ pub enum Height {
 /// One box.
 #[derive(Debug)]
 pub struct Panel {
+    /// What `pmtop export` calls it; no other panel has the same name.
+    pub name: &'static str,
     /// The name in its border.
     pub title: &'static str,
     /// What it asks; the first answer is the main one.
@@ -77,8 +79,16 @@ pub struct Panel {
 
 impl Panel {
     /// A panel that groups by nothing and leads nowhere: what the constants of the tabs begin with.
-    const PLAIN: Self =
-        Self { title: "", asks: &[], show: Show::Events, drill: None, variants: &[], order: None, follows: None };
+    const PLAIN: Self = Self {
+        name: "",
+        title: "",
+        asks: &[],
+        show: Show::Events,
+        drill: None,
+        variants: &[],
+        order: None,
+        follows: None,
+    };
 }
 
 /// A question without its scope.

@@ -16,6 +16,7 @@ pub(super) const RISK: Dashboard = Dashboard {
 };
 
 const RANKING: Panel = Panel {
+    name: "risk-jobs",
     title: "Risk",
     asks: &[Ask::compared(Report::Risk { by: Field::Job }), Ask::courses(Field::Job)],
     show: Show::Table(&[
@@ -47,6 +48,7 @@ const RANKING: Panel = Panel {
 
 // Ordered by the lower end of the interval: one complaint of ten is no proof.
 const COMPLAINED: Panel = Panel {
+    name: "complaints",
     title: "Most complaints: users",
     asks: &[Ask::of(Report::Risk { by: Field::User })],
     show: Show::Table(&[
@@ -61,6 +63,7 @@ const COMPLAINED: Panel = Panel {
 };
 
 const BOUNCED: Panel = Panel {
+    name: "bounces",
     title: "Most bounces: sender domains",
     asks: &[Ask::of(Report::Risk { by: Field::SenderDomain })],
     show: Show::Table(&[
@@ -76,6 +79,7 @@ const BOUNCED: Panel = Panel {
 };
 
 const BLOCKED: Panel = Panel {
+    name: "rate-blocking",
     title: "Rate blocking: jobs",
     asks: &[Ask::of(Report::Risk { by: Field::Job })],
     show: Show::Table(&[

@@ -63,6 +63,9 @@ fn the_reports_are_documented() {
          | `changes` | by `field`, `value` and `metric` what changed: `now`, `before`, `change`, `n`, `n_before`, `weight` (below) | `weight`, greatest first |\n\
          | `coverage` | by hour (`bucket`) and `event_type`: `rows`, `quarters` of the hour that hold some, `first` and `last` of these, `files` whose time reaches into the hour, `rejected_rows` of the files that begin in it, `merged_rows` that count as events of another file. Hours without rows between the oldest event and the newest (or `--until`) have 0; a type that was never logged has one row without an hour | by time |\n\n\
          `--sort COLUMN` (or `COLUMN:asc`) and `--limit N` change order and length.\n\n\
+         `pmtop export VIEW` writes any of these, `events`, `files`, or a panel as its tab asks it, in its order: `health`, `outcomes`,\n\
+         `providers`; `latency-trend`, `latency-heatmap`, `latency-slowest`; `domain-replies`; `risk-jobs`, `complaints`, `bounces`,\n\
+         `rate-blocking`. Other panels have the name of the report that they show. `--by` takes the fields that `v` leads to.\n\n\
          ## Compare\n\n\
          `--compare before` (the period of equal length just before), `week` (the same time a week before) or `FROM..UNTIL` puts\n\
          `<name>_before` and `<name>_change` behind every row, for each number but bounds and denominators of rates. A change is a\n\

@@ -129,3 +129,42 @@ fn what_cannot_be_compared_is_a_mistake_in_the_call() {
         assert_eq!(pmtop(&desk, &arguments).status.code(), Some(2), "{arguments:?}");
     }
 }
+
+#[test]
+fn every_panel_is_exported_by_its_name() {
+    let desk = two_hours();
+    let mut names = std::collections::BTreeSet::new();
+    for panel in pmtop::dashboard::DASHBOARDS.iter().flat_map(|tab| tab.panels()) {
+        assert!(!panel.name.is_empty() && names.insert(panel.name), "{:?} has no name of its own", panel.title);
+        let out = pmtop(&desk, &["export", panel.name, "--out", "-"]);
+        assert!(!out.stdout.is_empty() || panel.name == "changes", "{}: {out:?}", panel.name);
+    }
+    let unknown = pmtop(&desk, &["export", "nonsense"]);
+    assert_eq!(unknown.status.code(), Some(2));
+    let said = String::from_utf8(unknown.stderr).unwrap();
+    for name in names {
+        assert!(said.contains(name), "{name} is not in the list: {said}");
+    }
+}
+
+#[test]
+fn a_panel_holds_what_its_report_holds_in_the_order_of_the_screen() {
+    let desk = two_hours();
+    let scope = ["--since", "2026-11-23T11:00", "--until", "2026-11-23T12:00", "--out", "-"];
+    let export = |arguments: &[&str]| {
+        let out = pmtop(&desk, &[&["export"], arguments, &scope].concat());
+        assert_eq!(out.status.code(), Some(0), "{out:?}");
+        String::from_utf8(out.stdout).unwrap()
+    };
+    assert_eq!(export(&["health"]), export(&["totals"]));
+    assert_eq!(export(&["latency-trend", "--bucket", "hour"]), export(&["operations", "--bucket", "hour"]));
+    assert_eq!(export(&["rate-blocking"]), export(&["risk", "--by", "job", "--sort", "rb_events"]));
+    assert_eq!(export(&["providers", "--by", "provider"]), export(&["providers"]));
+    for wrong in [["latency-trend", "--by", "job"], ["health", "--bucket", "hour"]] {
+        assert_eq!(pmtop(&desk, &[&["export"][..], &wrong].concat()).status.code(), Some(2), "{wrong:?}");
+    }
+    let settings = desk.path("narrow.toml");
+    std::fs::write(&settings, "profile = \"management\"\n").unwrap();
+    let refused = pmtop(&desk, &["--config", settings.to_str().unwrap(), "export", "events", "--out", "-"]);
+    assert_eq!((refused.status.code(), refused.stdout.len()), (Some(1), 0), "no rows for this profile");
+}
