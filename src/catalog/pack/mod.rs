@@ -362,6 +362,9 @@ pub(super) fn is_right(root: &Path, segment: &Segment) -> Result<bool> {
 /// Rows without packs up to which a question builds the packs itself while it waits.
 pub const FRESH_ROWS: i64 = 1_000_000;
 
+/// Rows from which a segment's pack is built alone.
+const LARGE_ROWS: i64 = 500_000;
+
 /// Rows whose segments have no packs.
 pub fn missing(catalog: &Catalog) -> Result<i64> {
     let root = catalog.layout().root();
@@ -381,6 +384,8 @@ pub fn tidy(catalog: &Catalog, threads: usize, stop: &(dyn Fn() -> bool + Sync))
     let root = catalog.layout().root();
     let mut segments: Vec<&Segment> = snapshot.segments.iter().collect();
     segments.sort_by_key(|segment| std::cmp::Reverse(segment.date));
+    // Cells of a segment are held while they are counted: large ones one at a time.
+    let threads = if segments.iter().any(|segment| segment.rows > LARGE_ROWS) { 1 } else { threads };
     let next = AtomicUsize::new(0);
     let work = || -> Result<usize> {
         let mut built = 0;

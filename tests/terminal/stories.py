@@ -1,0 +1,224 @@
+#!/usr/bin/env python3
+"""Three questions answered by keys alone in a real terminal (a pty; pyte draws what it is sent), and what the screen says compared
+with DuckDB on the raw CSV files and with the generator's truth:
+US-1 when did delivery to a provider slow down, and which attempts were it; US-2 why did a job fail; US-3 which user hurts
+the reputation."""
+
+import argparse
+import csv
+import datetime
+import fcntl
+import json
+import os
+import pty
+import re
+import select
+import signal
+import struct
+import subprocess
+import sys
+import tempfile
+import termios
+import time
+from pathlib import Path
+
+import duckdb
+import pyte
+
+PATIENCE = 30
+
+
+class Terminal:
+    """pmtop in a terminal of its own."""
+
+    def __init__(self, command, columns, lines, folder):
+        self.screen = pyte.Screen(columns, lines)
+        self.stream = pyte.ByteStream(self.screen)
+        environment = {**os.environ, "TERM": "xterm-256color", "XDG_STATE_HOME": str(folder / "state"), "LC_ALL": "C.UTF-8"}
+        self.pid, self.fd = pty.fork()
+        if self.pid == 0:
+            os.chdir(folder)
+            os.execvpe(command[0], command, environment)
+        fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
+        os.kill(self.pid, signal.SIGWINCH)
+
+    def read(self, seconds):
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            if not select.select([self.fd], [], [], max(0, until - time.monotonic()))[0]:
+                return
+            try:
+                self.stream.feed(os.read(self.fd, 1 << 16))
+            except OSError:
+                return
+
+    def text(self):
+        return "\n".join(self.screen.display)
+
+    def press(self, *keys):
+        for key in keys:
+            os.write(self.fd, key.encode())
+            self.read(0.15)
+
+    def wait(self, pattern, what):
+        until = time.monotonic() + PATIENCE
+        while time.monotonic() < until:
+            found = re.search(pattern, self.text())
+            if found:
+                return found
+            self.read(0.1)
+        sys.exit(f"{self.text()}\n\nnot seen: {what} ({pattern})")
+
+    def filter(self, text):
+        self.press("f")
+        self.wait("(?i)filter", "the filter bar")
+        self.press(text, "\r")
+        self.wait(re.escape(text), f"the chip {text}")
+
+    def export(self, folder):
+        """The rows of the file that `e` writes."""
+        before = set(folder.glob("pmtop-*.csv"))
+        self.press("e")
+        self.wait("exported to", "the export's file")
+        (path,) = set(folder.glob("pmtop-*.csv")) - before
+        return list(csv.DictReader(path.open()))
+
+    def close(self):
+        self.press("\x1b", "\x1b", "q")
+        self.read(1)
+        try:
+            os.kill(self.pid, signal.SIGTERM)
+        except ProcessLookupError:
+            pass
+        os.waitpid(self.pid, 0)
+        os.close(self.fd)
+
+
+def check(terminal, what, found, wanted):
+    if found != wanted:
+        sys.exit(f"{terminal.text()}\n\n{what}: found {found}, wanted {wanted}")
+    print(f"  {what}: {found}")
+
+
+def seconds(text):
+    """`33m 18s`, `4.0s`, `1d 03h` in seconds."""
+    factors = {"d": 86400, "h": 3600, "m": 60, "s": 1}
+    return sum(float(number) * factors[unit] for number, unit in re.findall(r"([\d.]+)([dhms])\b", text))
+
+
+class Logs:
+    def __init__(self, folder):
+        self.db = duckdb.connect()
+        for kind in ("acct", "tran", "fbl"):
+            self.db.execute(f"create view {kind} as select * from read_csv('{folder}/{kind}-*.csv', all_varchar = true, union_by_name = true)")
+
+    def count(self, kind, condition):
+        return self.db.execute(f"select count(*) from {kind} where {condition}").fetchone()[0]
+
+
+def slow_delivery(terminal, folder, logs, truth):
+    """US-1: heatmap, box, rows of `tran`."""
+    incident = truth["incident"]
+    terminal.press("2")
+    terminal.wait("Latency over time", "the latency tab")
+    terminal.press("\t", "\t")
+    terminal.wait("Heatmap by provider", "the heatmap")
+    readout = rf"(\d\d \w+ \d\d:\d\d)\S* {incident['provider']} · p95 latency (\S+(?: \d\d\w)?)"
+    terminal.wait(readout, "the heatmap's cursor on the provider")
+    seen = []
+    for _ in range(60):
+        found = re.search(readout, terminal.text())
+        if not found or (seen and seen[-1][0] == found[1]):
+            break
+        seen.append((found[1], seconds(found[2])))
+        terminal.press("\x1b[D")
+    slow = [at for at, wait in reversed(seen) if wait >= 300]
+    began = datetime.datetime.fromisoformat(incident["from"].replace("Z", ""))
+    check(terminal, "US-1 the first slow hour", slow[0], began.strftime("%d %b %H:00"))
+    # Back to that hour, a box over it and the next, and into it.
+    for _ in range(60):
+        if re.search(re.escape(slow[0]) + r"\S* " + incident["provider"], terminal.text()):
+            break
+        terminal.press("\x1b[C")
+    terminal.press(" ", "\x1b[C", "\r")
+    terminal.wait(f"provider={incident['provider']}", "the chip of the box")
+    terminal.wait(rf"{began:%d %b %H}:00 – \S*\s?\S*\s?{began.hour + 2}:00", "the time of the box")
+    terminal.filter("type=tran")
+    terminal.press("5")
+    terminal.wait("deferred", "attempts")
+    rows = terminal.export(folder)
+    from_, until = f"{began:%Y-%m-%d %H}:00:00", f"{began.replace(hour=began.hour + 2):%Y-%m-%d %H}:00:00"
+    inside = f"type = 't' and (dsnMta ilike '%google.com%' or split_part(rcpt, '@', 2) in ('gmail.com', 'googlemail.com')) and substr(timeLogged, 1, 19) >= '{from_}' and substr(timeLogged, 1, 19) < '{until}'"
+    check(terminal, "US-1 rows of tran", len([row for row in rows if row["record_type"] == "t"]), logs.count("tran", inside))
+    throttled = [row for row in rows if row["reply_class"] == incident["reply_class"] and row["vmta"] == incident["vmta"]]
+    check(terminal, "US-1 most are the incident's", len(throttled) * 2 > len(rows), True)
+
+
+def failed_job(terminal, folder, logs, truth):
+    """US-2: job filter, numbers, bounces with replies, attempts, the summary as a file."""
+    job = truth["incident"]["dirty_job"]
+    terminal.press("1", "\x12")
+    terminal.filter(f"job={job}")
+    terminal.wait("unknown-user", "why: the replies")
+    terminal.press("\x1b")
+    (summary,) = [row for row in terminal.export(folder) if row.get("sent")]
+    bounced, attempts = logs.count("acct", f"type = 'b' and jobId = '{job}'"), logs.count("tran", f"type = 't' and jobId = '{job}'")
+    check(terminal, "US-2 bounces in the summary", int(summary["bounced_total"]), bounced)
+    check(terminal, "US-2 attempts in the summary", int(summary["deferrals"]), attempts)
+    check(terminal, "US-2 delivered in the summary", int(summary["delivered"]), logs.count("acct", f"type = 'd' and jobId = '{job}'"))
+    terminal.filter("kind=bounced")
+    terminal.press("5")
+    terminal.wait("! bounced", "the bounces")
+    rows = terminal.export(folder)
+    check(terminal, "US-2 bounces in the Explorer", len(rows), bounced)
+    check(terminal, "US-2 each tells why", all(row["dsn_diag"] or row["smtp_status"] for row in rows), True)
+
+
+def bad_user(terminal, folder, logs, truth):
+    """US-3: the risk tab by user."""
+    user = truth["incident"]["dirty_user"]
+    terminal.press("\x12", "4")
+    terminal.wait("Risk by job", "the risk tab")
+    terminal.press("v")
+    terminal.wait("Risk by user", "the ranking by user")
+    first = terminal.wait(r"user +score.*\n\W*(\S+) +(\d+)", "the first of the ranking")
+    check(terminal, "US-3 the first of the ranking", first[1], user)
+    rows = terminal.export(folder)
+    scores = [float(row["risk_score"]) for row in rows]
+    check(terminal, "US-3 sorted by risk", scores, sorted(scores, reverse=True))
+    row = rows[0]
+    check(terminal, "US-3 its bounces", int(row["bounced_total"]), logs.count("acct", f"type = 'b' and jobId like '{user}-%'"))
+    check(terminal, "US-3 its complaints", int(row["complaints"]), logs.count("fbl", f"jobId like '{user}-%' and coalesce(feedbackType, '') in ('', 'abuse')"))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--pmtop", required=True)
+    parser.add_argument("--generate", required=True)
+    parser.add_argument("--messages", type=int, default=20000)
+    parser.add_argument("--seed", type=int, default=5)
+    given = parser.parse_args()
+    pmtop, generate = os.path.abspath(given.pmtop), os.path.abspath(given.generate)
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        subprocess.run([generate, "--dir", folder / "logs", "--messages", str(given.messages), "--incident", "demo", "--seed",
+                        str(given.seed), "--start", "2026-11-20", "--truth", folder / "truth.json"], check=True, capture_output=True)
+        subprocess.run([pmtop, "--catalog", folder / "catalog", "ingest", folder / "logs"], check=True, capture_output=True)
+        truth, logs = json.loads((folder / "truth.json").read_text()), Logs(folder / "logs")
+        for columns, lines in [(160, 50), (80, 24)]:
+            print(f"{columns}x{lines}")
+            for story in (slow_delivery, failed_job, bad_user):
+                command = [pmtop, "--catalog", str(folder / "catalog"), "--since", "2026-11-20", "--until", "2026-11-21"]
+                if story is not slow_delivery:
+                    command = command[:3] + ["--since", "2026-11-20", "--until", "2026-11-30"]
+                shown = folder / f"{story.__name__}-{columns}"
+                shown.mkdir()
+                terminal = Terminal(command, columns, lines, shown)
+                terminal.wait("Health", "the first screen")
+                story(terminal, shown, logs, truth)
+                terminal.close()
+    print("all stories played")
+
+
+if __name__ == "__main__":
+    main()
