@@ -404,7 +404,11 @@ def compared(case):
     rows = case.pmtop.operations("--by", by, "--compare", flag, *scope.flags)
     column = by.replace("-", "_")
     now, before = (without_empty(case.oracle.groups(one, FIELDS[by][0], by)) for one in (scope, then))
-    if sorted(row[column] or "" for row in rows) != sorted(set(now) | set(before)):
+    # A value with nothing but copies of rows that count as nothing (pipe deliveries) has a row for `merged_duplicates`.
+    known = set(now) | set(before)
+    rows = [row for row in rows
+            if (row[column] or "") in known or not (row["merged_duplicates"] or row["merged_duplicates_before"])]
+    if sorted(row[column] or "" for row in rows) != sorted(known):
         yield f"values: got {len(rows)}, want {len(set(now) | set(before))}"
     names = ["delivered", "deferrals", "bounced_total", "complaints", "remote_bounces"]
     for row in rows:
