@@ -129,47 +129,15 @@ pub fn question(panel: &Panel, ask: usize, state: &PanelState, scope: &Scope, co
 /// Rows of a table that have a sparkline.
 const COURSES: usize = 60;
 
-/// The column whose change a column of a panel shows.
-pub fn changed(name: &str) -> Option<&str> {
-    name.strip_suffix("_change")
-}
-
 /// Whether a column of a table can be shown: changes only where something is compared with.
 pub fn is_shown(column: &Col, compare: Compare) -> bool {
     column.kind != Kind::Change || compare != Compare::Off
-}
-
-/// The change of a row's number against the row of that name before; what was not there counts as zero.
-pub fn change_of(answer: &Answer, row: usize, before: Option<usize>, column: &str) -> Option<f64> {
-    let now = answer.table.cell(row, column).number()?;
-    let table = answer.before.as_ref()?;
-    Some(now - before.map_or(Some(0.0), |row| table.cell(row, column).number())?)
 }
 
 /// Rows of what is compared with, by the text in their key column.
 pub fn before_rows(answer: &Answer, key: &str) -> HashMap<String, usize> {
     let Some(before) = &answer.before else { return HashMap::new() };
     (0..before.rows.len()).map(|row| (filter_text(before.cell(row, key)), row)).collect()
-}
-
-/// An answer with its rows in the order of a change.
-pub fn by_change(answer: &Answer, key: &str, sort: &Sort) -> Option<Answer> {
-    let column = changed(&sort.column)?;
-    let before = before_rows(answer, key);
-    let mut rows: Vec<(Option<f64>, Vec<Value>)> = (0..answer.table.rows.len())
-        .map(|row| {
-            let old = before.get(&filter_text(answer.table.cell(row, key))).copied();
-            (change_of(answer, row, old, column), answer.table.rows[row].clone())
-        })
-        .collect();
-    rows.sort_by(|(a, _), (b, _)| match (a, b) {
-        (Some(a), Some(b)) if sort.descending => b.total_cmp(a),
-        (Some(a), Some(b)) => a.total_cmp(b),
-        (a, b) => b.is_some().cmp(&a.is_some()),
-    });
-    let mut sorted = answer.clone();
-    sorted.table.rows = rows.into_iter().map(|(_, row)| row).collect();
-    Some(sorted)
 }
 
 /// The answer's column behind each column of a panel.

@@ -28,7 +28,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::app::action::Context;
-use crate::app::board::{Board, by_change, column_names, dashboard, panel, question, row_value, shared};
+use crate::app::board::{Board, dashboard, panel, question, row_value, shared};
 use crate::app::effect::{Effect, Urgency};
 use crate::app::explorer::Explorer;
 use crate::app::files::{Incoming, belongs};
@@ -339,17 +339,6 @@ impl State {
         Map::of(slot.shown_answer()?, slot.shown_question()?)
     }
 
-    /// Puts a table that is ordered by a change in order.
-    fn order_by_change(&mut self, tab: usize, index: usize) {
-        let (Some(panel), Some(board)) = (panel(tab, index), self.boards.get_mut(tab)) else { return };
-        let Some(state) = board.panels.get(index) else { return };
-        let (Some(sort), Some(key)) = (&state.sort, column_names(panel, state).into_iter().next()) else { return };
-        let Some(slot) = board.slots.get_mut(&(index, 0)) else { return };
-        if let Some(sorted) = slot.shown_answer().and_then(|answer| by_change(answer, &key, sort)) {
-            slot.rearrange(Arc::new(sorted));
-        }
-    }
-
     /// Asks the Explorer's pages around its cursor. While the user reads somewhere below the first
     /// row, new rows do not push the table away under the cursor.
     fn ask_pages(&mut self, index: usize, urgency: Urgency) -> Vec<Effect> {
@@ -454,10 +443,6 @@ impl State {
         if arrival == Arrival::Dropped {
             return Vec::new();
         }
-        if let SlotId::Panel { tab, panel, ask: 0 } = ticket.slot {
-            self.order_by_change(tab, panel);
-        }
-        let Some(slot) = self.slot_mut(ticket.slot) else { return Vec::new() };
         if before == order(slot) {
             self.follow(ticket.slot, &marks);
         }

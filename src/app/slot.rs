@@ -132,13 +132,6 @@ impl Slot {
         self.asked.as_ref()?.estimate.filter(|estimate| estimate.rows > 0)
     }
 
-    /// Puts the same answer in another order in its place.
-    pub fn rearrange(&mut self, answer: Arc<Answer>) {
-        if let Shown::Answer(shown, _) = &mut self.shown {
-            *shown = answer;
-        }
-    }
-
     /// Stops waiting; true if something was in flight.
     pub fn forget(&mut self) -> bool {
         self.generation = None;

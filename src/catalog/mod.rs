@@ -7,6 +7,7 @@ pub mod control;
 pub mod delta;
 mod durable;
 pub mod fsck;
+pub mod interner;
 pub mod keep;
 pub mod keys;
 pub mod layout;

@@ -17,12 +17,12 @@ use arrow::array::{
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, Int32Type, Int64Type, Schema, SchemaRef, TimestampMicrosecondType};
 
-use hashbrown::HashMap;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
 };
 
 use super::control::RollupFile;
+use super::interner::Interner;
 use super::merge::Shadow;
 use super::sums::{Key, Numbered, Sum, Sums, sort_and_join};
 use super::{Result, layout, write};
@@ -122,33 +122,6 @@ impl Sum for LatencyCell {
     }
 }
 
-/// Words → dense ids; 0 is "no value".
-#[derive(Debug)]
-struct Interner {
-    ids: HashMap<Arc<str>, u32>,
-    words: Vec<Arc<str>>,
-}
-
-impl Default for Interner {
-    fn default() -> Self {
-        let nothing: Arc<str> = Arc::from("");
-        Self { ids: HashMap::from_iter([(Arc::clone(&nothing), 0)]), words: vec![nothing] }
-    }
-}
-
-impl Interner {
-    fn id(&mut self, word: &str) -> u32 {
-        if let Some(id) = self.ids.get(word) {
-            return *id;
-        }
-        let word: Arc<str> = Arc::from(word);
-        let id = u32::try_from(self.words.len()).unwrap_or(u32::MAX);
-        self.words.push(Arc::clone(&word));
-        self.ids.insert(word, id);
-        id
-    }
-}
-
 /// One column of a batch as ids of the builder.
 struct Ids {
     ids: Vec<u32>,
@@ -202,7 +175,7 @@ impl Builder {
             *self = other;
             return;
         }
-        let words: Vec<u32> = other.words.words.iter().map(|word| self.words.id(word)).collect();
+        let words: Vec<u32> = other.words.all().iter().map(|word| self.words.id(word)).collect();
         let word = |id: u32| words[id as usize];
         let combos: Vec<u32> = other.combos.iter().map(|combo| self.combos.id(combo.map(word))).collect();
         let outcomes: Vec<u32> = other
@@ -399,7 +372,7 @@ impl Builder {
     }
 
     fn all_words(&self) -> ArrayRef {
-        Arc::new(StringArray::from_iter_values(&self.words.words))
+        Arc::new(StringArray::from_iter_values(self.words.all()))
     }
 }
 

@@ -30,12 +30,11 @@ pub async fn write(
     print::print(out, &answer.table, format, raw).map_err(not_written)
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "used as a function in map_err")]
-fn not_written(error: io::Error) -> Failure {
+fn not_written(error: impl std::fmt::Display) -> Failure {
     Failure {
         what: "the answer was not written".to_owned(),
         why: error.to_string(),
-        hint: String::new(),
+        hint: "check that the disk is not full".to_owned(),
         ..Failure::default()
     }
 }
@@ -47,6 +46,18 @@ async fn events(
     raw: bool,
     out: &mut (dyn Write + Send),
 ) -> Result<(), Failure> {
+    let mut rows = Rows { format, raw, written: 0 };
+    rows.begin(out, &sql::empty_table(&crate::event::schema::QUERIED)).map_err(not_written)?;
+    each_batch(engine, question, &mut |table| rows.write(out, table).map_err(not_written)).await?;
+    rows.end(out).map_err(not_written)
+}
+
+/// The rows of events as they come, recipients hidden where they must be; never all in memory.
+async fn each_batch(
+    engine: &Engine,
+    question: &Question,
+    take: &mut (dyn FnMut(&Table) -> Result<(), Failure> + Send),
+) -> Result<(), Failure> {
     let snapshot = engine.snapshot()?;
     let resolved = engine.resolve(&snapshot, &question.scope, engine.now(&snapshot)?)?;
     let page = &question.page;
@@ -56,8 +67,6 @@ async fn events(
         .await
         .map_err(Failure::from_engine)?;
     let empty = sql::empty_table(&crate::event::schema::QUERIED);
-    let mut rows = Rows { format, raw, written: 0 };
-    rows.begin(out, &empty).map_err(not_written)?;
     while let Some(batch) = batches.next().await {
         let mut table = empty.clone();
         let batch = batch.map_err(Failure::from_engine)?;
@@ -65,9 +74,9 @@ async fn events(
         if engine.masks() {
             mask::table(&mut table);
         }
-        rows.write(out, &table).map_err(not_written)?;
+        take(&table)?;
     }
-    rows.end(out).map_err(not_written)
+    Ok(())
 }
 
 /// Rows that are written as they come.

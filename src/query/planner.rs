@@ -174,12 +174,7 @@ impl Engine {
         let sources = self.sources(plan)?;
         let query = self.pack_query(plan, plan.split());
         let want = Want { counts: true, latency: needs.latency };
-        let mut parts = [Sums::default(), Sums::default()];
-        for pieces in sources.pieces.chunks(AT_ONCE) {
-            self.packs.add_up(pieces, &query, want, &mut parts).map_err(Failure::from_catalog)?;
-            tokio::task::yield_now().await;
-        }
-        let mut sums = self.packs.named(joined(parts), query.split);
+        let mut sums = self.packs.named(self.packed(&sources.pieces, &query, want).await?, query.split);
         for part in &sources.rest {
             let resolved = plan.resolved.between(part.from, part.until);
             let plan = Plan { resolved: &resolved, ..plan.clone() };
@@ -208,14 +203,29 @@ impl Engine {
         Ok(sums)
     }
 
+    /// What packs add up to; between some of them the question can be dropped.
+    async fn packed(&self, pieces: &[Piece], query: &PackQuery<'_>, want: Want) -> Result<Sums, Failure> {
+        let mut parts = [Sums::default(), Sums::default()];
+        for pieces in pieces.chunks(AT_ONCE) {
+            self.packs.add_up(pieces, query, want, &mut parts).map_err(Failure::from_catalog)?;
+            tokio::task::yield_now().await;
+        }
+        Ok(joined(parts))
+    }
+
+    /// The counts of packs, at once.
+    fn packed_now(&self, pieces: &[Piece], query: &PackQuery<'_>) -> Result<Sums, Failure> {
+        let mut parts = [Sums::default(), Sums::default()];
+        let want = Want { counts: true, latency: false };
+        self.packs.add_up(pieces, query, want, &mut parts).map_err(Failure::from_catalog)?;
+        Ok(joined(parts))
+    }
+
     /// Counts at once, of what packs and rollups hold: for questions about whole columns.
     pub(super) fn count_now(&self, plan: &Plan<'_>) -> Result<HashMap<GroupKey, Counts>, Failure> {
         let sources = self.sources(plan)?;
         let query = self.pack_query(plan, plan.split());
-        let mut parts = [Sums::default(), Sums::default()];
-        let want = Want { counts: true, latency: false };
-        self.packs.add_up(&sources.pieces, &query, want, &mut parts).map_err(Failure::from_catalog)?;
-        let mut sums = self.packs.named(joined(parts), query.split);
+        let mut sums = self.packs.named(self.packed_now(&sources.pieces, &query)?, query.split);
         for part in sources.rest {
             let found = self.cells.counts(plan.snapshot, &plan.cells(part), &|provider| self.is_fbl(provider));
             merge(&mut sums, found.map_err(Failure::from_catalog)?);
@@ -227,10 +237,7 @@ impl Engine {
     pub(super) fn values_now(&self, plan: &Plan<'_>, text: &str, most: usize) -> Result<Vec<(String, u64)>, Failure> {
         let sources = self.sources(plan)?;
         let query = self.pack_query(plan, packs::Split::None);
-        let mut parts = [Sums::default(), Sums::default()];
-        let want = Want { counts: true, latency: false };
-        self.packs.add_up(&sources.pieces, &query, want, &mut parts).map_err(Failure::from_catalog)?;
-        let mut sums = self.packs.values(&joined(parts));
+        let mut sums = self.packs.values(&self.packed_now(&sources.pieces, &query)?);
         for part in sources.rest {
             let found = self.cells.values(plan.snapshot, &plan.cells(part)).map_err(Failure::from_catalog)?;
             for (value, n) in found {
@@ -256,13 +263,8 @@ impl Engine {
         let plan = Plan { snapshot, resolved, group: Some(by), bucket: None };
         let sources = self.sources(&plan)?;
         let query = self.pack_query(&plan, packs::Split::Class);
-        let mut parts = [Sums::default(), Sums::default()];
-        for pieces in sources.pieces.chunks(AT_ONCE) {
-            let want = Want { counts: true, latency: false };
-            self.packs.add_up(pieces, &query, want, &mut parts).map_err(Failure::from_catalog)?;
-            tokio::task::yield_now().await;
-        }
-        let mut sums = self.packs.classes(&joined(parts));
+        let want = Want { counts: true, latency: false };
+        let mut sums = self.packs.classes(&self.packed(&sources.pieces, &query, want).await?);
         for part in sources.rest {
             let resolved = resolved.between(part.from, part.until);
             let plan = Plan { resolved: &resolved, ..plan.clone() };

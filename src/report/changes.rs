@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::metrics::{attempts, outcomes};
-use super::{Asked, Grouped, arrange, group_value};
+use super::{Asked, Grouped, arrange, group_value, whole};
 use crate::query::field::Field;
 use crate::query::measures::{Counts, Histogram, Measure, wilson};
 use crate::query::planner::Needs;
@@ -142,13 +142,6 @@ impl Asked<'_> {
         let needs = Needs { latency: !others, ..Needs::default() };
         Ok((self.grouped(now, field, None, needs).await?, self.grouped(then, field, None, needs).await?))
     }
-}
-
-fn whole(grouped: Grouped) -> Counts {
-    grouped.into_values().fold(Counts::default(), |mut all, part| {
-        all.merge(&part);
-        all
-    })
 }
 
 /// Changes of all mail together.

@@ -1,7 +1,7 @@
 //! How long delivery took: messages by spans of latency, each measure apart.
 
-use super::Asked;
-use crate::query::measures::{Counts, Histogram};
+use super::{Asked, whole};
+use crate::query::measures::Histogram;
 use crate::query::planner::Needs;
 use crate::query::question::Failure;
 use crate::query::scope::Scope;
@@ -38,11 +38,7 @@ impl Asked<'_> {
     pub(super) async fn distribution(&self, scope: &Scope) -> Result<Table, Failure> {
         let resolved = self.engine.resolve(self.snapshot, scope, self.now)?;
         let needs = Needs { latency: true, deferred: false };
-        let counts =
-            self.grouped(&resolved, None, None, needs).await?.into_values().fold(Counts::default(), |mut all, part| {
-                all.merge(&part);
-                all
-            });
+        let counts = whole(self.grouped(&resolved, None, None, needs).await?);
         let mut table = Table::with_heads([
             ("measure", Unit::Text),
             ("from_ms", Unit::Millis),

@@ -165,14 +165,10 @@ impl Asked<'_> {
         let resolved = self.engine.resolve(self.snapshot, scope, self.now)?;
         let context = self.context(&resolved, None)?;
         let needs = Needs { latency: true, deferred: true };
-        let counts =
-            self.grouped(&resolved, None, None, needs).await?.into_values().fold(Counts::default(), |mut all, part| {
-                all.deferred = all.deferred.or(part.deferred);
-                all.merge(&part);
-                all
-            });
-        let mut counts = counts;
-        counts.deferred = counts.deferred.or(Some(0));
+        let grouped = self.grouped(&resolved, None, None, needs).await?;
+        let deferred = grouped.values().find_map(|part| part.deferred).or(Some(0));
+        let mut counts = whole(grouped);
+        counts.deferred = deferred;
         let mut table = Table::with_heads([("from", Unit::Time), ("to", Unit::Time)]);
         table.heads.extend(metric_heads());
         let mut row: Vec<Value> = vec![
@@ -436,6 +432,14 @@ fn commonest(classes: &ClassCounts) -> HashMap<Arc<str>, (Arc<str>, i64)> {
         }
     }
     most
+}
+
+/// All groups together; distinct messages are not added up.
+fn whole(grouped: Grouped) -> Counts {
+    grouped.into_values().fold(Counts::default(), |mut all, part| {
+        all.merge(&part);
+        all
+    })
 }
 
 fn time(time: Option<Micros>) -> Value {

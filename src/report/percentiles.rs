@@ -1,7 +1,6 @@
 //! How long the fastest half, 55 %, … of all messages took, as `pmtastats` prints it.
 
-use super::Asked;
-use crate::query::measures::Counts;
+use super::{Asked, whole};
 use crate::query::planner::Needs;
 use crate::query::question::Failure;
 use crate::query::scope::Scope;
@@ -15,11 +14,7 @@ impl Asked<'_> {
     pub(super) async fn percentiles(&self, scope: &Scope) -> Result<Table, Failure> {
         let resolved = self.engine.resolve(self.snapshot, scope, self.now)?;
         let needs = Needs { latency: true, ..Needs::default() };
-        let counts =
-            self.grouped(&resolved, None, None, needs).await?.into_values().fold(Counts::default(), |mut all, part| {
-                all.merge(&part);
-                all
-            });
+        let counts = whole(self.grouped(&resolved, None, None, needs).await?);
         let mut table = Table::with_heads([
             ("measure", Unit::Text),
             ("share", Unit::Fraction),

@@ -58,7 +58,6 @@ impl State {
         }
         let mut effects = if events { self.rewind_explorer() } else { Vec::new() };
         effects.extend(self.ask_visible(Urgency::Now));
-        self.order_by_change(self.tab, index);
         effects
     }
 

@@ -5,10 +5,11 @@ use std::path::Path;
 use hashbrown::HashMap;
 use hashbrown::hash_map::Entry;
 
-use super::rows::{Rows, Words, each};
+use super::rows::{Rows, each};
 use super::{Column, Packer, QUARTER, QUARTERS, Section, Table};
 use crate::catalog::Result;
 use crate::catalog::control::Segment;
+use crate::catalog::interner::Interner;
 use crate::catalog::rollup::{DIMENSIONS, latency_bucket};
 use crate::event::{Kind, Micros, RecordType};
 
@@ -153,7 +154,7 @@ pub fn build(
         templates: HashMap::new(),
         fits: true,
     };
-    let mut words = Words::default();
+    let mut words = Interner::default();
     let kinds =
         [Kind::Bounced, Kind::Deferred, Kind::QueueError, Kind::RemoteBounce].map(|kind| words.id(kind.as_str()));
     let delivered = words.id(Kind::Delivered.as_str());
@@ -167,7 +168,7 @@ pub fn build(
     })?;
     builder.fits &= builder.combos.tuples.len() < 1 << COMBO_BITS
         && builder.outcomes.tuples.len() < 1 << OUTCOME_BITS
-        && words.words.len() < 1 << COMBO_BITS;
+        && words.all().len() < 1 << COMBO_BITS;
     if !builder.fits {
         return Ok(None);
     }
@@ -175,7 +176,7 @@ pub fn build(
 }
 
 impl Builder {
-    fn add(&mut self, rows: &Rows, words: &mut Words, kinds: [u32; 4], delivered: u32) {
+    fn add(&mut self, rows: &Rows, words: &mut Interner, kinds: [u32; 4], delivered: u32) {
         let deferred = kinds[1];
         let mut last = ([u32::MAX; 8], 0);
         let mut last_outcome = ([u32::MAX; 10], 0);
@@ -214,7 +215,7 @@ impl Builder {
             }
             if kinds.contains(&kind) {
                 if kind == deferred {
-                    let job = words.words[combo[0] as usize].as_ref();
+                    let job = words.all()[combo[0] as usize].as_ref();
                     let sender = rows.sender(row);
                     let hash = message_hash(rows.message_id(row), recipient, sender, rows.queued(row), job);
                     self.deferred.push((hash, combo_id, outcome_id << 7 | u32::try_from(quarter).unwrap_or_default()));
@@ -239,7 +240,7 @@ impl Builder {
         time: Option<Micros>,
         (combo, dimensions): (u32, [u32; 8]),
         (outcome, class): (u32, u32),
-        words: &mut Words,
+        words: &mut Interner,
     ) {
         let template = match self.templates.get(text) {
             Some(template) => *template,
@@ -273,9 +274,9 @@ impl Builder {
         self.replies.push(Reply { time, combo, outcome, template });
     }
 
-    fn finish(mut self, words: &Words, rows: u64, deferred: u32) -> Vec<u8> {
+    fn finish(mut self, words: &Interner, rows: u64, deferred: u32) -> Vec<u8> {
         let mut packer = Packer::default();
-        packer.texts(Section::Words, words.words.iter().map(AsRef::as_ref));
+        packer.texts(Section::Words, words.all().iter().map(AsRef::as_ref));
         for dimension in 0..DIMENSIONS.len() {
             let section = Section::Combo(u8::try_from(dimension).unwrap_or_default());
             packer.numbers(section, self.combos.tuples.iter().map(|combo| combo[dimension]));

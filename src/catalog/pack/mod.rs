@@ -367,14 +367,20 @@ const LARGE_ROWS: i64 = 500_000;
 
 /// Rows whose segments have no packs.
 pub fn missing(catalog: &Catalog) -> Result<i64> {
-    let root = catalog.layout().root();
     let snapshot = catalog.snapshot()?;
-    Ok(snapshot
+    Ok(unpacked(catalog.layout().root(), &snapshot).iter().map(|segment| segment.rows).sum())
+}
+
+/// The segments that have no pack and may have one, the newest days first.
+fn unpacked<'s>(root: &Path, snapshot: &'s Snapshot) -> Vec<&'s Segment> {
+    let mut segments: Vec<&Segment> = snapshot
         .segments
         .iter()
-        .filter(|segment| !root.join(path_of(segment)).exists())
-        .map(|segment| segment.rows)
-        .sum())
+        .filter(|segment| segment.rows <= MOST_ROWS)
+        .filter(|segment| Pack::open(root.join(path_of(segment)), segment.rows).is_none())
+        .collect();
+    segments.sort_by_key(|segment| std::cmp::Reverse(segment.date));
+    segments
 }
 
 /// Builds the packs that are missing, the newest days first, on as many threads, and removes those whose segment is
@@ -382,8 +388,7 @@ pub fn missing(catalog: &Catalog) -> Result<i64> {
 pub fn tidy(catalog: &Catalog, threads: usize, stop: &(dyn Fn() -> bool + Sync)) -> Result<usize> {
     let snapshot = catalog.snapshot()?;
     let root = catalog.layout().root();
-    let mut segments: Vec<&Segment> = snapshot.segments.iter().collect();
-    segments.sort_by_key(|segment| std::cmp::Reverse(segment.date));
+    let segments = unpacked(root, &snapshot);
     // Cells of a segment are held while they are counted: large ones one at a time.
     let threads = if segments.iter().any(|segment| segment.rows > LARGE_ROWS) { 1 } else { threads };
     let next = AtomicUsize::new(0);
@@ -391,9 +396,7 @@ pub fn tidy(catalog: &Catalog, threads: usize, stop: &(dyn Fn() -> bool + Sync))
         let mut built = 0;
         while !stop() {
             let Some(segment) = segments.get(next.fetch_add(1, Ordering::Relaxed)) else { break };
-            if Pack::open(root.join(path_of(segment)), segment.rows).is_none()
-                && let Some(bytes) = build(root, segment, None)?
-            {
+            if let Some(bytes) = build(root, segment, None)? {
                 save(root, segment, &bytes)?;
                 built += 1;
             }

@@ -7,44 +7,17 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, Int32Type, Int64Type, Schema, SchemaRef, TimestampMicrosecondType};
-use hashbrown::HashMap;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder, RowSelection,
 };
 use parquet::file::metadata::PageIndexPolicy;
 
+use crate::catalog::interner::Interner;
 use crate::catalog::rollup::{DIMENSIONS, OUTCOMES};
 use crate::catalog::{Error, Result};
 use crate::event::schema::timestamp;
 use crate::event::{COLUMNS, Micros, Store};
-
-/// Words → numbers in the order in which they were met; 0 is "no value".
-#[derive(Debug)]
-pub(super) struct Words {
-    ids: HashMap<Arc<str>, u32>,
-    pub(super) words: Vec<Arc<str>>,
-}
-
-impl Default for Words {
-    fn default() -> Self {
-        let nothing: Arc<str> = Arc::from("");
-        Self { ids: HashMap::from_iter([(Arc::clone(&nothing), 0)]), words: vec![nothing] }
-    }
-}
-
-impl Words {
-    pub(super) fn id(&mut self, word: &str) -> u32 {
-        if let Some(id) = self.ids.get(word) {
-            return *id;
-        }
-        let word: Arc<str> = Arc::from(word);
-        let id = u32::try_from(self.words.len()).unwrap_or(u32::MAX);
-        self.words.push(Arc::clone(&word));
-        self.ids.insert(word, id);
-        id
-    }
-}
 
 /// Some rows of a segment, as far as a pack looks at them.
 pub(super) struct Rows {
@@ -149,8 +122,8 @@ pub(super) fn each(
     total: usize,
     range: Option<(Option<Micros>, Option<Micros>)>,
     texts: bool,
-    words: &mut Words,
-    mut take: impl FnMut(&Rows, &mut Words) -> Result<()>,
+    words: &mut Interner,
+    mut take: impl FnMut(&Rows, &mut Interner) -> Result<()>,
 ) -> Result<()> {
     let mut builder = reader(path)?;
     let mut names: Vec<&str> = vec!["event_time", "smtp_code", "delivery_latency_ms", "recipient"];
@@ -196,7 +169,7 @@ pub(super) fn each(
 }
 
 /// A column of words as numbers.
-fn ids(batch: &RecordBatch, name: &str, words: &mut Words) -> Result<Vec<u32>> {
+fn ids(batch: &RecordBatch, name: &str, words: &mut Interner) -> Result<Vec<u32>> {
     let Some(column) = batch.column_by_name(name) else { return Ok(vec![0; batch.num_rows()]) };
     let Some(dictionary) = column.as_dictionary_opt::<Int32Type>() else {
         let column = cast(column, &DataType::Utf8)?;

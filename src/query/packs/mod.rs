@@ -12,6 +12,7 @@ use hashbrown::HashMap;
 
 use crate::catalog::Result;
 use crate::catalog::control::Segment;
+use crate::catalog::interner::Interner;
 use crate::catalog::pack::{self, Pack, Section};
 use crate::catalog::rollup::OUTCOMES;
 use crate::event::Micros;
@@ -20,43 +21,6 @@ use crate::event::Micros;
 const COLUMN_BYTES: usize = 96 << 20;
 /// Packs of ragged ends that are kept.
 const EDGES: usize = 64;
-
-/// Words → numbers, the same for all packs; only ever appended to. 0 is "no value".
-#[derive(Debug)]
-pub(super) struct Words {
-    ids: HashMap<Arc<str>, u32>,
-    words: Vec<Arc<str>>,
-}
-
-impl Default for Words {
-    fn default() -> Self {
-        let nothing: Arc<str> = Arc::from("");
-        Self { ids: HashMap::from_iter([(Arc::clone(&nothing), 0)]), words: vec![nothing] }
-    }
-}
-
-impl Words {
-    fn id(&mut self, word: &str) -> u32 {
-        if let Some(id) = self.ids.get(word) {
-            return *id;
-        }
-        let word: Arc<str> = Arc::from(word);
-        let id = u32::try_from(self.words.len()).unwrap_or(u32::MAX);
-        self.words.push(Arc::clone(&word));
-        self.ids.insert(word, id);
-        id
-    }
-
-    /// The word of a number.
-    pub(super) fn word(&self, id: u32) -> Arc<str> {
-        self.words.get(id as usize).map_or_else(|| Arc::from(""), Arc::clone)
-    }
-
-    /// Every word, by its number.
-    pub(super) fn all(&self) -> &[Arc<str>] {
-        &self.words
-    }
-}
 
 /// What happened, as numbers of words.
 #[derive(Debug, Clone, Copy)]
@@ -170,7 +134,8 @@ type EdgeKey = (String, Option<Micros>, Option<Micros>);
 /// The packs in memory.
 #[derive(Debug, Default)]
 pub struct Packs {
-    words: RwLock<Words>,
+    /// The same numbers for all packs.
+    words: RwLock<Interner>,
     loaded: Mutex<HashMap<String, Arc<Loaded>>>,
     columns: Mutex<Columns>,
     edges: Mutex<Vec<(EdgeKey, Arc<Loaded>)>>,
@@ -201,7 +166,7 @@ impl Packs {
         lock(&self.edges).retain(|((path, ..), _)| live.contains(path.as_str()));
     }
 
-    pub(super) fn words(&self) -> std::sync::RwLockReadGuard<'_, Words> {
+    pub(super) fn words(&self) -> std::sync::RwLockReadGuard<'_, Interner> {
         self.words.read().unwrap_or_else(PoisonError::into_inner)
     }
 

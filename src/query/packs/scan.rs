@@ -7,8 +7,9 @@ use std::sync::Arc;
 use hashbrown::{HashMap, HashSet};
 
 use super::sums::{ROWS, Sums, latency_key};
-use super::{Loaded, Numbers, OutcomeWords, Packs, Words};
+use super::{Loaded, Numbers, OutcomeWords, Packs};
 use crate::catalog::Result;
+use crate::catalog::interner::Interner;
 use crate::catalog::pack::{Column, QUARTER, QUARTERS, Section, Table};
 use crate::catalog::rollup::{DIMENSIONS, OUTCOMES};
 use crate::event::bounce::ReplyClass;
@@ -89,18 +90,18 @@ pub struct PackQuery<'a> {
 struct Ready<'a> {
     allowed: [Option<Vec<bool>>; DIMENSIONS.len()],
     allowed_outcomes: [Option<Vec<bool>>; OUTCOMES.len()],
-    status: Option<(Conditions, &'a Words)>,
+    status: Option<(Conditions, &'a Interner)>,
     dimension: Option<usize>,
     outcome: Option<usize>,
     split: Split,
     fbl: HashSet<u32>,
     /// The dimensions that filters and the group name, as bits.
     named: u8,
-    words: &'a Words,
+    words: &'a Interner,
 }
 
 impl<'a> Ready<'a> {
-    fn new(query: &PackQuery<'_>, words: &'a Words) -> Self {
+    fn new(query: &PackQuery<'_>, words: &'a Interner) -> Self {
         let mut ready = Self {
             allowed: Default::default(),
             allowed_outcomes: Default::default(),
@@ -108,7 +109,7 @@ impl<'a> Ready<'a> {
             dimension: None,
             outcome: None,
             split: query.split,
-            fbl: query.fbl.iter().filter_map(|name| words.ids.get(name.as_str()).copied()).collect(),
+            fbl: query.fbl.iter().filter_map(|name| words.find(name)).collect(),
             named: 0,
             words,
         };
@@ -650,7 +651,7 @@ impl Packs {
 /// Replies, grouped.
 pub type Replies = Vec<ReplyGroup>;
 
-fn name(words: &Words, (group, start): (u32, i32), split: Split) -> GroupKey {
+fn name(words: &Interner, (group, start): (u32, i32), split: Split) -> GroupKey {
     let group = if group == ALL { Arc::from("") } else { words.word(group) };
     let timed = matches!(split, Split::Quarters(_)) && start != NO_TIME;
     (group, timed.then(|| Micros::from(start) * QUARTER))

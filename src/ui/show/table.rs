@@ -13,7 +13,7 @@ use crate::app::map::BUCKET;
 use crate::app::slot::Slot;
 use crate::app::{Geometry, State, View};
 use crate::dashboard::{Col, Good, Kind, Panel};
-use crate::query::question::{Answer, Report};
+use crate::query::question::Answer;
 use crate::query::table::{Unit, Value};
 use crate::text::display;
 use crate::ui::format::{Change, MIN_N, Worse, compare_name, left, rate, right, spark, thousands, value, width};
@@ -105,13 +105,7 @@ pub(crate) fn draw(
     let answer = state.answer(index)?;
     let table = &answer.table;
     if table.is_empty() {
-        let changes = panel.asks.first().is_some_and(|ask| ask.report == Report::Changes);
-        let why = if changes {
-            "Nothing changed, or nothing was logged before to compare with"
-        } else {
-            "Nothing in this scope"
-        };
-        panel::draw_empty(frame, area, state, why);
+        panel::draw_empty(frame, area, state, "Nothing in this scope");
         return None;
     }
     let panel_state = state.board().panels.get(index).cloned().unwrap_or_default();

@@ -4,9 +4,10 @@ use std::path::PathBuf;
 
 use pmtop::ingest::progress::{Progress, Status};
 use pmtop::query::field::Field;
-use pmtop::query::question::{Answer, Bucket, Failure, Question, Report};
+use pmtop::query::question::{Answer, Bucket, Failure, Page, Question, Report};
 use pmtop::query::table::{Head, Table, Unit, Value};
 use pmtop::query::time::{HOUR, MINUTE, Micros, TimeRange, Width, floor, parse_time};
+use pmtop::report::compare;
 
 /// The newest event: 24 November 2026, 14:32 UTC.
 pub fn now() -> Micros {
@@ -34,7 +35,6 @@ pub fn answer(question: &Question) -> Answer {
         Report::Changes => changes(),
         Report::Coverage => coverage(range),
     };
-    sort(&mut table, question);
     let before_range = question.compare.scope(&question.scope, Some(now())).and_then(|scope| {
         let (from, until) = scope.time.resolve(Some(now()));
         from.zip(until)
@@ -52,6 +52,12 @@ pub fn answer(question: &Question) -> Answer {
             Report::Distribution => distribution(),
             _ => totals(0.4),
         });
+    if let (Report::Domains { .. } | Report::Latency { .. } | Report::Risk { .. }, Some(before)) =
+        (question.report, &before)
+    {
+        table = compare::join(question.report, table, before, None, &Page::default());
+    }
+    sort(&mut table, question);
     Answer { table, before, before_range, range, generation: 418, took_ms: 12 }
 }
 
