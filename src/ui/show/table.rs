@@ -209,6 +209,10 @@ fn cell(state: &State, answer: &Answer, row: usize, (column, column_name): (&Col
             let text = beside.courses.as_ref().map(|courses| courses.spark(&name, column.column, beside.spark));
             return Cell { text: text.unwrap_or_default(), mark: String::new(), style: Some(theme.line(0)) };
         }
+        // A row that was there only before has no score, so no sum either.
+        Kind::Sum(_) if !answer.table.cell(row, column.column).is_there() => {
+            return Cell { text: String::new(), mark: String::new(), style: None };
+        }
         Kind::Sum(terms) => {
             let terms: Vec<String> = terms.iter().map(|term| value(table.cell(row, term), Unit::Number)).collect();
             return Cell { text: format!("= {}", terms.join(" + ")), mark: String::new(), style: Some(theme.muted) };
