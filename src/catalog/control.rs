@@ -917,6 +917,23 @@ pub(super) fn refuse_newer(path: &Path) -> Result<()> {
     Ok(())
 }
 
+/// A column that a database of this version must have and has not; SQLite does not notice a changed name.
+pub(super) fn lacks(db: &Connection) -> Result<Option<String>> {
+    const COLUMNS: &str =
+        "SELECT m.name || '.' || c.name FROM sqlite_master m, pragma_table_info(m.name) c WHERE m.type = 'table'";
+    let version: i64 = db.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    if version != SCHEMA_VERSION {
+        return Ok(None);
+    }
+    let blank = Connection::open_in_memory()?;
+    create_tables(&blank)?;
+    let columns = |db: &Connection| -> Result<std::collections::BTreeSet<String>> {
+        Ok(db.prepare(COLUMNS)?.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?)
+    };
+    let (wanted, found) = (columns(&blank)?, columns(db)?);
+    Ok(wanted.difference(&found).next().cloned())
+}
+
 /// The tables of an empty control database.
 pub(super) fn create_tables(db: &Connection) -> Result<()> {
     db.execute_batch(SCHEMA)?;

@@ -154,7 +154,11 @@ fn sound(root: &Path) -> std::result::Result<Connection, String> {
         Ok((db, verdict))
     };
     match open() {
-        Ok((db, verdict)) if verdict == "ok" => Ok(db),
+        Ok((db, verdict)) if verdict == "ok" => match control::lacks(&db) {
+            Ok(None) => Ok(db),
+            Ok(Some(column)) => Err(format!("there is no column {column}")),
+            Err(error) => Err(error.to_string()),
+        },
         Ok((_, verdict)) => Err(verdict.replace('\n', "; ")),
         Err(error) => Err(error.to_string()),
     }

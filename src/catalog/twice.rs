@@ -1,6 +1,7 @@
 //! Rows of the control database that nothing else can be compared with (files without rows, names, times of
 //! receipt, the list of commits) are kept twice, by triggers, so that `fsck` finds a flipped bit in them.
 
+use rusqlite::types::ValueRef;
 use rusqlite::{Connection, params};
 
 use super::Result;
@@ -83,9 +84,38 @@ pub(super) fn again(db: &Connection, table: &str) -> Result<()> {
         db.execute(&format!("DELETE FROM twice WHERE name NOT IN ({known})"), [])?;
     }
     for (name, key, columns) in TABLES.iter().filter(|(name, _, _)| *name == table) {
+        restore_text(db, name, key, columns)?;
         db.execute("DELETE FROM twice WHERE name = ?1", [name])?;
         let said = said("", columns);
         db.execute(&format!("INSERT INTO twice SELECT '{name}', CAST({key} AS TEXT), {said} FROM {name}"), [])?;
+    }
+    Ok(())
+}
+
+/// Rows with text that is no UTF-8 any more cannot be read at all: they are set to what was written. `said` is a list of
+/// SQL literals, made by SQLite's `quote`.
+fn restore_text(db: &Connection, table: &str, key: &str, columns: &[&str]) -> Result<()> {
+    let names = columns.join(", ");
+    let mut broken = Vec::new();
+    let mut statement = db.prepare(&format!("SELECT CAST({key} AS TEXT), {names} FROM {table}"))?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let is_broken = |column: usize| {
+            row.get_ref(column)
+                .is_ok_and(|value| matches!(value, ValueRef::Text(text) if std::str::from_utf8(text).is_err()))
+        };
+        if (1..=columns.len()).any(is_broken)
+            && let Ok(key) = row.get::<_, String>(0)
+        {
+            broken.push(key);
+        }
+    }
+    for found in broken {
+        let said = "SELECT said FROM twice WHERE name = ?1 AND key = ?2";
+        if let Ok(said) = db.query_row(said, [table, &found], |row| row.get::<_, String>(0)) {
+            let update = format!("UPDATE {table} SET ({names}) = ({said}) WHERE CAST({key} AS TEXT) = ?1");
+            db.execute(&update, [found])?;
+        }
     }
     Ok(())
 }

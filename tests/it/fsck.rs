@@ -213,6 +213,45 @@ fn a_damaged_control_database_is_built_anew_from_the_log() {
 }
 
 #[test]
+fn text_that_a_flipped_bit_made_illegible_is_as_it_was_after_a_repair() {
+    let closed = Closed::new(3);
+    let before = closed.content();
+    let names = || -> Vec<String> {
+        let files = Catalog::open(closed.root()).unwrap().files().unwrap();
+        files.into_iter().map(|file| file.name).collect()
+    };
+    let names_before = names();
+    // Behind the triggers' back, as a disk would.
+    let db = rusqlite::Connection::open(closed.root().join("control.db")).unwrap();
+    let trigger: String =
+        db.query_row("SELECT sql FROM sqlite_master WHERE name = 'files_updated'", [], |row| row.get(0)).unwrap();
+    db.execute_batch("DROP TRIGGER files_updated").unwrap();
+    db.execute("UPDATE files SET name = CAST(x'66ff' AS TEXT) WHERE id = (SELECT min(id) FROM files)", []).unwrap();
+    db.execute_batch(&trigger).unwrap();
+    drop(db);
+    assert!(!closed.check().is_empty());
+    closed.repair();
+    assert_eq!(closed.check(), []);
+    assert_eq!(names(), names_before);
+    assert_eq!(closed.content(), before);
+}
+
+#[test]
+fn a_control_database_with_another_name_for_a_column_is_built_anew() {
+    let closed = Closed::new(3);
+    let before = closed.content();
+    let db = rusqlite::Connection::open(closed.root().join("control.db")).unwrap();
+    db.execute_batch("ALTER TABLE segments RENAME COLUMN min_time TO min_tima").unwrap();
+    drop(db);
+    let found = closed.check();
+    assert_eq!(found.iter().map(|finding| finding.path.as_str()).collect::<Vec<_>>(), ["control.db"]);
+    assert!(found[0].problem.contains("segments.min_time"), "{}", found[0].problem);
+    closed.repair();
+    assert_eq!(closed.content(), before);
+    assert_eq!(closed.check(), []);
+}
+
+#[test]
 fn files_that_nothing_names_are_removed() {
     let closed = Closed::new(1);
     let orphan = closed.root().join("events/date=2026-11-20/event_type=acct/left-over.parquet");
