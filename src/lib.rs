@@ -17,6 +17,8 @@ pub mod export;
 pub mod query;
 pub mod report;
 
+pub mod insight;
+
 pub mod app;
 pub mod runtime;
 pub mod ui;

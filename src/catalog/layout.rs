@@ -41,6 +41,11 @@ impl Layout {
         self.root.join("control.db")
     }
 
+    /// The incidents' database.
+    pub fn incidents(&self) -> PathBuf {
+        self.root.join("incidents.db")
+    }
+
     /// A lock file by name.
     pub fn lock(&self, name: &str) -> PathBuf {
         self.root.join("locks").join(name)

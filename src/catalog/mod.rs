@@ -7,6 +7,7 @@ pub mod control;
 pub mod delta;
 mod durable;
 pub mod fsck;
+pub mod incidents;
 pub mod interner;
 pub mod keep;
 pub mod keys;
@@ -178,6 +179,8 @@ pub struct Catalog {
     keys: Mutex<keys::KeyMemory>,
     /// Segments that were found damaged, and what is wrong with them; no snapshot holds them.
     damaged: Mutex<BTreeMap<String, String>>,
+    /// Opened when it is first asked for.
+    incidents: Mutex<Option<Arc<incidents::Incidents>>>,
     /// Held as long as the catalog is open: a repair wants to be alone.
     _open: locks::Lock,
 }
@@ -200,6 +203,7 @@ impl Catalog {
             cached: Mutex::default(),
             keys: Mutex::default(),
             damaged: Mutex::default(),
+            incidents: Mutex::default(),
             _open: open,
         }))
     }
@@ -207,6 +211,17 @@ impl Catalog {
     /// Where things are on disk.
     pub fn layout(&self) -> &Layout {
         &self.layout
+    }
+
+    /// The incidents' database.
+    pub fn incidents(&self) -> Result<Arc<incidents::Incidents>> {
+        let mut known = self.incidents.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(incidents) = known.as_ref() {
+            return Ok(Arc::clone(incidents));
+        }
+        let incidents = Arc::new(incidents::Incidents::open(&self.layout.incidents())?);
+        *known = Some(Arc::clone(&incidents));
+        Ok(incidents)
     }
 
     /// Runs something on the control database.

@@ -5,6 +5,7 @@ pub mod columns;
 pub mod estimate;
 pub mod field;
 pub mod filter;
+pub mod joint;
 pub mod mask;
 pub mod measures;
 pub mod minutes;

@@ -358,6 +358,23 @@ impl Engine {
         Ok(Sources { pieces: packed.into_values().flatten().collect(), rest: gaps(plan, &dates) })
     }
 
+    /// The packs of every day that has rows in the range; missing ones are built now.
+    pub(super) fn all_pieces(&self, plan: &Plan<'_>) -> Result<Vec<Piece>, Failure> {
+        let mut days: BTreeMap<Option<i32>, Vec<&Segment>> = BTreeMap::new();
+        let inside =
+            |segment: &&Segment| plan.resolved.admits(segment) && plan.resolved.overlaps(segment) && segment.rows > 0;
+        for segment in plan.snapshot.segments.iter().filter(inside) {
+            days.entry(segment.date).or_default().push(segment);
+        }
+        let mut pieces = Vec::new();
+        for segments in days.values() {
+            // However many rows are missing.
+            let mut fresh = i64::MIN / 2;
+            pieces.extend(self.pieces(plan, segments, &mut fresh)?.unwrap_or_default());
+        }
+        Ok(pieces)
+    }
+
     /// The packs of a day's segments; `None` if one is missing that would take long to build.
     fn pieces(&self, plan: &Plan<'_>, segments: &[&Segment], fresh: &mut i64) -> Result<Option<Vec<Piece>>, Failure> {
         let root = &plan.snapshot.root;

@@ -16,6 +16,7 @@ const TABLE: &[(&str, &[&str])] = &[
     ("query", &["text", "event", "config", "reply", "catalog"]),
     ("dashboard", &["query"]),
     ("report", &["text", "event", "catalog", "query"]),
+    ("insight", &["text", "event", "config", "catalog", "reply", "query", "report"]),
     ("export", &["text", "event", "catalog", "query", "report"]),
     ("app", &["text", "event", "config", "query", "dashboard", "ingest"]),
     ("ui", &["text", "event", "config", "query", "dashboard", "ingest", "app"]),

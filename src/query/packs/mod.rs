@@ -1,6 +1,7 @@
 //! Packs in memory: which segments of a question have one, the columns that questions asked for (bounded,
 //! the longest unused leave first), and words under one numbering.
 
+pub mod joint;
 pub mod scan;
 pub mod sums;
 

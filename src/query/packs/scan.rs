@@ -24,7 +24,7 @@ use crate::query::scope::{Conditions, Scope};
 /// A bucket without time.
 const NO_TIME: i32 = i32::MIN;
 /// The group of what the filters leave out.
-const LEFT_OUT: u32 = u32::MAX - 1;
+pub(super) const LEFT_OUT: u32 = u32::MAX - 1;
 /// The group of everything together.
 const ALL: u32 = u32::MAX;
 /// Quarters of an hour in a day, as starts are counted.
@@ -41,11 +41,11 @@ const SHARES: u64 = 64;
 pub struct Piece {
     pub(super) loaded: Arc<Loaded>,
     /// Its day; `None`: rows without a time.
-    date: Option<i32>,
+    pub(super) date: Option<i32>,
     /// Copies of other segments' events.
-    hidden: bool,
+    pub(super) hidden: bool,
     /// Its quarters; `None`: all of them.
-    quarters: Option<(usize, usize)>,
+    pub(super) quarters: Option<(usize, usize)>,
     /// How many rows it stands for, roughly.
     rows: i64,
 }
@@ -87,7 +87,7 @@ pub struct PackQuery<'a> {
 }
 
 /// A question made ready for the words that are known.
-struct Ready<'a> {
+pub(in crate::query) struct Ready<'a> {
     allowed: [Option<Vec<bool>>; DIMENSIONS.len()],
     allowed_outcomes: [Option<Vec<bool>>; OUTCOMES.len()],
     status: Option<(Conditions, &'a Interner)>,
@@ -101,7 +101,7 @@ struct Ready<'a> {
 }
 
 impl<'a> Ready<'a> {
-    fn new(query: &PackQuery<'_>, words: &'a Interner) -> Self {
+    pub(in crate::query) fn new(query: &PackQuery<'_>, words: &'a Interner) -> Self {
         let mut ready = Self {
             allowed: Default::default(),
             allowed_outcomes: Default::default(),
@@ -205,6 +205,11 @@ impl<'a> Ready<'a> {
 
     fn covered(&self, loaded: &Loaded) -> Vec<bool> {
         loaded.words.iter().map(|word| self.fbl.contains(word)).collect()
+    }
+
+    /// Which outcomes of a pack the filters let through.
+    pub(super) fn passes(&self, piece: &Piece) -> Vec<bool> {
+        self.outcomes(piece).iter().map(|outcome| outcome.passes).collect()
     }
 
     fn outcomes(&self, piece: &Piece) -> Vec<OutcomeOf> {
@@ -351,7 +356,7 @@ impl Packs {
     }
 
     /// The group of each combination of dimensions, and whether its provider sends complaint reports.
-    fn combos(&self, loaded: &Loaded, ready: &Ready<'_>) -> Result<(Vec<u32>, Vec<bool>)> {
+    pub(super) fn combos(&self, loaded: &Loaded, ready: &Ready<'_>) -> Result<(Vec<u32>, Vec<bool>)> {
         let combo = |index: usize| (Section::Combo(u8::try_from(index).unwrap_or_default()), false);
         let [providers] = self.columns(loaded, [combo(PROVIDER)])?;
         let covered = ready.covered(loaded);

@@ -1,0 +1,330 @@
+//! The incidents' database, `incidents.db` beside the control database: what rules found, what people did about it, and
+//! what hooks still have to tell. Kept apart from `control.db`, since nothing in it decides which rows count, and a
+//! reader of incidents must never hold up a commit.
+//!
+//! What an incident says is JSON that only `insight` reads; this knows its name, its time and its fate.
+
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior, params};
+
+use super::{Error, Result, layout};
+use crate::event::Micros;
+
+const SCHEMA_VERSION: i64 = 1;
+
+const SCHEMA: &str = "
+CREATE TABLE IF NOT EXISTS incidents (
+  id TEXT PRIMARY KEY, rule TEXT NOT NULL, opened_at INTEGER NOT NULL, closed_at INTEGER, body TEXT NOT NULL
+) STRICT;
+CREATE TABLE IF NOT EXISTS marks (
+  incident TEXT PRIMARY KEY, acknowledged_at INTEGER, silenced_until INTEGER
+) STRICT;
+CREATE TABLE IF NOT EXISTS notes (
+  incident TEXT NOT NULL, at INTEGER NOT NULL, text TEXT NOT NULL
+) STRICT;
+CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS outbox (
+  event_id TEXT NOT NULL, hook TEXT NOT NULL, body TEXT NOT NULL, created_at INTEGER NOT NULL,
+  attempts INTEGER NOT NULL DEFAULT 0, next_at INTEGER NOT NULL, outcome TEXT, finished_at INTEGER, error TEXT,
+  PRIMARY KEY (event_id, hook)
+) STRICT;
+";
+
+/// Silenced until somebody says otherwise.
+pub const FOR_EVER: Micros = i64::MAX;
+
+/// An incident as it is stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stored {
+    /// Its name.
+    pub id: String,
+    /// The rule that found it.
+    pub rule: String,
+    /// When it began.
+    pub opened_at: Micros,
+    /// When it ended.
+    pub closed_at: Option<Micros>,
+    /// What it says, as JSON.
+    pub body: String,
+    /// Since when somebody knows.
+    pub acknowledged_at: Option<Micros>,
+    /// Until when nobody wants to hear of it.
+    pub silenced_until: Option<Micros>,
+    /// What people wrote: when and what.
+    pub notes: Vec<(Micros, String)>,
+}
+
+/// Something that a hook has to tell.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outgoing {
+    /// The same for the same happening, however often it is tried.
+    pub event_id: String,
+    /// The hook's name.
+    pub hook: String,
+    /// What is told, as JSON.
+    pub body: String,
+    /// How often it was tried.
+    pub attempts: u32,
+    /// When it is tried next.
+    pub next_at: Micros,
+    /// How it ended: `delivered` or `given-up`; none while it is tried.
+    pub outcome: Option<String>,
+    /// Why the last try failed.
+    pub error: Option<String>,
+}
+
+/// The database of one catalog.
+#[derive(Debug)]
+pub struct Incidents {
+    db: Mutex<Connection>,
+}
+
+impl Incidents {
+    /// Opens the database, creating it if it is not there.
+    ///
+    /// # Errors
+    /// When it cannot be read, or is of a newer pmtop.
+    pub fn open(path: &Path) -> Result<Self> {
+        if !path.exists() {
+            layout::create_new(path).ok();
+        }
+        let mut db = Connection::open(path)?;
+        db.busy_timeout(Duration::from_secs(10))?;
+        db.pragma_update(None, "journal_mode", "WAL")?;
+        // What was told to somebody must not be forgotten with the power, or it would be told twice.
+        db.pragma_update(None, "synchronous", "FULL")?;
+        let tx = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let version: i64 = tx.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+        if version > SCHEMA_VERSION {
+            return Err(Error::Newer { path: path.to_owned(), found: version, known: SCHEMA_VERSION });
+        }
+        if version < SCHEMA_VERSION {
+            tx.execute_batch(SCHEMA)?;
+            tx.pragma_update(None, "user_version", SCHEMA_VERSION)?;
+        }
+        tx.commit()?;
+        Ok(Self { db: Mutex::new(db) })
+    }
+
+    fn with<T>(&self, run: impl FnOnce(&mut Connection) -> rusqlite::Result<T>) -> Result<T> {
+        Ok(run(&mut self.db.lock().unwrap_or_else(PoisonError::into_inner))?)
+    }
+
+    /// Every incident, the newest first.
+    pub fn all(&self) -> Result<Vec<Stored>> {
+        self.with(|db| {
+            let mut notes = db.prepare_cached("SELECT at, text FROM notes WHERE incident = ? ORDER BY at")?;
+            let mut found = db.prepare_cached(
+                "SELECT id, rule, opened_at, closed_at, body, acknowledged_at, silenced_until FROM incidents
+                 LEFT JOIN marks ON marks.incident = id ORDER BY opened_at DESC, id",
+            )?;
+            let rows = found.query_map([], |row| {
+                Ok(Stored {
+                    id: row.get(0)?,
+                    rule: row.get(1)?,
+                    opened_at: row.get(2)?,
+                    closed_at: row.get(3)?,
+                    body: row.get(4)?,
+                    acknowledged_at: row.get(5)?,
+                    silenced_until: row.get(6)?,
+                    notes: Vec::new(),
+                })
+            })?;
+            let mut all = rows.collect::<rusqlite::Result<Vec<Stored>>>()?;
+            for stored in &mut all {
+                let written = notes.query_map([&stored.id], |row| Ok((row.get(0)?, row.get(1)?)))?;
+                stored.notes = written.collect::<rusqlite::Result<_>>()?;
+            }
+            Ok(all)
+        })
+    }
+
+    /// Replaces what rules found: these are all incidents there are. What hooks have to tell of it is queued in the same
+    /// transaction; `facts` are remembered with it.
+    pub fn replace(&self, all: &[Stored], tell: &[Outgoing], facts: &[(&str, String)]) -> Result<()> {
+        self.with(|db| {
+            let tx = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            {
+                let mut known = tx.prepare_cached("SELECT id FROM incidents")?;
+                let known = known.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<Vec<String>>>()?;
+                let live: std::collections::HashSet<&str> = all.iter().map(|stored| stored.id.as_str()).collect();
+                let mut delete = tx.prepare_cached("DELETE FROM incidents WHERE id = ?")?;
+                for id in known.iter().filter(|id| !live.contains(id.as_str())) {
+                    delete.execute([id])?;
+                }
+                let mut put = tx.prepare_cached(
+                    "INSERT INTO incidents (id, rule, opened_at, closed_at, body) VALUES (?, ?, ?, ?, ?)
+                     ON CONFLICT (id) DO UPDATE SET rule = excluded.rule, opened_at = excluded.opened_at,
+                       closed_at = excluded.closed_at, body = excluded.body
+                     WHERE body <> excluded.body",
+                )?;
+                for stored in all {
+                    put.execute(params![stored.id, stored.rule, stored.opened_at, stored.closed_at, stored.body])?;
+                }
+                let mut queue = tx.prepare_cached(
+                    "INSERT INTO outbox (event_id, hook, body, created_at, next_at) VALUES (?1, ?2, ?3, ?4, ?4)
+                     ON CONFLICT DO NOTHING",
+                )?;
+                for outgoing in tell {
+                    queue.execute(params![outgoing.event_id, outgoing.hook, outgoing.body, outgoing.next_at])?;
+                }
+                let mut fact = tx.prepare_cached("INSERT OR REPLACE INTO facts (name, value) VALUES (?, ?)")?;
+                for (name, value) in facts {
+                    fact.execute(params![name, value])?;
+                }
+            }
+            tx.commit()
+        })
+    }
+
+    /// Something remembered.
+    pub fn fact(&self, name: &str) -> Result<Option<String>> {
+        self.with(|db| db.query_row("SELECT value FROM facts WHERE name = ?", [name], |row| row.get(0)).optional())
+    }
+
+    /// Somebody knows of an incident, or takes that back.
+    pub fn acknowledge(&self, id: &str, at: Option<Micros>) -> Result<()> {
+        self.with(|db| {
+            db.execute(
+                "INSERT INTO marks (incident, acknowledged_at) VALUES (?1, ?2)
+                 ON CONFLICT (incident) DO UPDATE SET acknowledged_at = excluded.acknowledged_at",
+                params![id, at],
+            )
+            .map(drop)
+        })
+    }
+
+    /// Nobody wants to hear of an incident for a while, or does again.
+    pub fn silence(&self, id: &str, until: Option<Micros>) -> Result<()> {
+        self.with(|db| {
+            db.execute(
+                "INSERT INTO marks (incident, silenced_until) VALUES (?1, ?2)
+                 ON CONFLICT (incident) DO UPDATE SET silenced_until = excluded.silenced_until",
+                params![id, until],
+            )
+            .map(drop)
+        })
+    }
+
+    /// Writes something beside an incident.
+    pub fn note(&self, id: &str, at: Micros, text: &str) -> Result<()> {
+        self.with(|db| {
+            db.execute("INSERT INTO notes (incident, at, text) VALUES (?, ?, ?)", params![id, at, text]).map(drop)
+        })
+    }
+
+    /// What hooks have to tell and have not, the oldest first; `due`: only what is to be tried by then.
+    pub fn outbox(&self, due: Option<Micros>) -> Result<Vec<Outgoing>> {
+        self.with(|db| {
+            let mut found = db.prepare_cached(
+                "SELECT event_id, hook, body, attempts, next_at, outcome, error FROM outbox
+                 WHERE outcome IS NULL AND next_at <= ? ORDER BY created_at, event_id, hook",
+            )?;
+            let rows = found.query_map([due.unwrap_or(i64::MAX)], |row| {
+                Ok(Outgoing {
+                    event_id: row.get(0)?,
+                    hook: row.get(1)?,
+                    body: row.get(2)?,
+                    attempts: row.get(3)?,
+                    next_at: row.get(4)?,
+                    outcome: row.get(5)?,
+                    error: row.get(6)?,
+                })
+            })?;
+            rows.collect()
+        })
+    }
+
+    /// A try ended, well or for good: one outcome is recorded for each event and hook.
+    pub fn finish(&self, event_id: &str, hook: &str, outcome: &str, at: Micros, error: Option<&str>) -> Result<()> {
+        self.with(|db| {
+            db.execute(
+                "UPDATE outbox SET outcome = ?3, finished_at = ?4, error = ?5, attempts = attempts + 1
+                 WHERE event_id = ?1 AND hook = ?2 AND outcome IS NULL",
+                params![event_id, hook, outcome, at, error],
+            )
+            .map(drop)
+        })
+    }
+
+    /// A try failed; there will be another.
+    pub fn again(&self, event_id: &str, hook: &str, next_at: Micros, error: &str) -> Result<()> {
+        self.with(|db| {
+            db.execute(
+                "UPDATE outbox SET attempts = attempts + 1, next_at = ?3, error = ?4
+                 WHERE event_id = ?1 AND hook = ?2 AND outcome IS NULL",
+                params![event_id, hook, next_at, error],
+            )
+            .map(drop)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stored(id: &str, body: &str) -> Stored {
+        Stored {
+            id: id.to_owned(),
+            rule: "r".to_owned(),
+            opened_at: 1,
+            closed_at: None,
+            body: body.to_owned(),
+            acknowledged_at: None,
+            silenced_until: None,
+            notes: Vec::new(),
+        }
+    }
+
+    fn outgoing(event_id: &str) -> Outgoing {
+        Outgoing {
+            event_id: event_id.to_owned(),
+            hook: "h".to_owned(),
+            body: "{}".to_owned(),
+            attempts: 0,
+            next_at: 5,
+            outcome: None,
+            error: None,
+        }
+    }
+
+    #[test]
+    fn what_people_did_outlives_what_rules_say_anew() {
+        let dir = tempfile::tempdir().unwrap();
+        let db = Incidents::open(&dir.path().join("incidents.db")).unwrap();
+        db.replace(&[stored("a", "1"), stored("b", "1")], &[], &[]).unwrap();
+        db.acknowledge("a", Some(7)).unwrap();
+        db.silence("a", Some(FOR_EVER)).unwrap();
+        db.note("a", 8, "called Google").unwrap();
+        db.replace(&[stored("a", "2")], &[], &[("generation", "4".to_owned())]).unwrap();
+        let again = Incidents::open(&dir.path().join("incidents.db")).unwrap();
+        let all = again.all().unwrap();
+        assert_eq!(all.len(), 1);
+        assert_eq!(
+            (all[0].body.as_str(), all[0].acknowledged_at, all[0].silenced_until),
+            ("2", Some(7), Some(FOR_EVER))
+        );
+        assert_eq!(all[0].notes, [(8, "called Google".to_owned())]);
+        assert_eq!(again.fact("generation").unwrap().as_deref(), Some("4"));
+    }
+
+    #[test]
+    fn a_happening_is_queued_once_and_has_one_outcome() {
+        let dir = tempfile::tempdir().unwrap();
+        let db = Incidents::open(&dir.path().join("incidents.db")).unwrap();
+        db.replace(&[], &[outgoing("a.opened")], &[]).unwrap();
+        db.replace(&[], &[outgoing("a.opened")], &[]).unwrap();
+        assert_eq!(db.outbox(Some(4)).unwrap(), []);
+        assert_eq!(db.outbox(Some(5)).unwrap().len(), 1);
+        db.again("a.opened", "h", 60, "refused").unwrap();
+        assert_eq!(db.outbox(Some(59)).unwrap(), []);
+        db.finish("a.opened", "h", "delivered", 61, None).unwrap();
+        db.finish("a.opened", "h", "given-up", 62, Some("late")).unwrap();
+        db.replace(&[], &[outgoing("a.opened")], &[]).unwrap();
+        assert_eq!(db.outbox(None).unwrap(), []);
+    }
+}

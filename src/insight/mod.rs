@@ -1,0 +1,3 @@
+//! What the numbers mean: rules find incidents in log time, explanations find what they have in common.
+
+pub mod incident;

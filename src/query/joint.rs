@@ -1,0 +1,118 @@
+//! Several dimensions at once: what happened to whom, in a range of time. Rules and explanations are counted from this;
+//! reports, which know one group at a time, are not.
+
+use std::sync::Arc;
+
+use super::Engine;
+use super::packs::scan::{self, PackQuery};
+use super::planner::Plan;
+use super::question::Failure;
+use super::raw::Resolved;
+use crate::catalog::Snapshot;
+use crate::catalog::rollup::DIMENSIONS;
+use crate::event::bounce::{BounceClass, ReplyClass};
+use crate::event::{Kind, Micros};
+use crate::query::field::Field;
+
+/// One word for each of [`DIMENSIONS`], as numbers of [`Engine::word`]; 0 is the empty word.
+pub type Who = [u32; DIMENSIONS.len()];
+
+/// What happened to some rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct What {
+    /// In one word.
+    pub kind: Kind,
+    /// Whose fault a bounce is.
+    pub bounce: Option<BounceClass>,
+    /// What the reply was about.
+    pub reply: Option<ReplyClass>,
+}
+
+/// Rows that are alike.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cell {
+    /// Whose they are.
+    pub who: Who,
+    /// What happened.
+    pub what: What,
+    /// The quarter of an hour, counted since 1970 (UTC), if quarters were wished for; else 0.
+    pub quarter: i32,
+    /// The latency, if it was wished for: 0 none, else its bucket ([`crate::catalog::rollup::latency_bucket`]) + 2.
+    pub latency: u16,
+    /// How many.
+    pub n: i64,
+}
+
+/// Rows by everything that was wished for.
+#[derive(Debug, Clone, Default)]
+pub struct Joint {
+    /// The cells, in no order.
+    pub cells: Vec<Cell>,
+}
+
+/// What the cells tell apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Wish {
+    /// The dimensions, as bits by their place in [`DIMENSIONS`].
+    pub dimensions: u8,
+    /// Quarters of an hour.
+    pub quarters: bool,
+    /// Latencies.
+    pub latency: bool,
+}
+
+/// A row whose reply is no success.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FailedRow {
+    /// When.
+    pub time: Micros,
+    /// Whose.
+    pub who: Who,
+    /// What happened.
+    pub what: What,
+    /// The words of the reply's template.
+    pub template: u32,
+}
+
+/// The place of a field among [`DIMENSIONS`].
+pub fn dimension(field: Field) -> Option<usize> {
+    DIMENSIONS.iter().position(|name| *name == field.column_name())
+}
+
+/// The field of a place among [`DIMENSIONS`].
+pub fn field_of(dimension: usize) -> Option<Field> {
+    Field::parse(DIMENSIONS.get(dimension)?)
+}
+
+impl Engine {
+    /// The cells of a scope. Days of which no pack is on disk are packed now, however many rows they have; days whose
+    /// events have left are not in it.
+    pub fn joint(&self, snapshot: &Snapshot, resolved: &Resolved, wish: Wish) -> Result<Joint, Failure> {
+        let plan = Plan { snapshot, resolved, group: None, bucket: None };
+        let pieces = self.all_pieces(&plan)?;
+        let words = self.packs().words();
+        let query = PackQuery { scope: &resolved.scope, group: None, split: scan::Split::None, fbl: &[] };
+        let ready = scan::Ready::new(&query, &words);
+        self.packs().joint(&pieces, &ready, wish).map_err(Failure::from_catalog)
+    }
+
+    /// The rows of a scope whose reply is no success, one by one, in no order.
+    pub fn failed_rows(&self, snapshot: &Snapshot, resolved: &Resolved) -> Result<Vec<FailedRow>, Failure> {
+        let plan = Plan { snapshot, resolved, group: None, bucket: None };
+        let pieces = self.all_pieces(&plan)?;
+        let words = self.packs().words();
+        let query = PackQuery { scope: &resolved.scope, group: None, split: scan::Split::None, fbl: &[] };
+        let ready = scan::Ready::new(&query, &words);
+        self.packs().failed_rows(&pieces, &ready).map_err(Failure::from_catalog)
+    }
+
+    /// The word of a number in [`Who`] or of a template. Numbers hold as long as the process.
+    pub fn word(&self, number: u32) -> Arc<str> {
+        self.packs().words().word(number)
+    }
+
+    /// The number of a word, if any pack that was looked at has it.
+    pub fn number(&self, word: &str) -> Option<u32> {
+        self.packs().words().find(word)
+    }
+}
