@@ -21,6 +21,9 @@ const DEMO_UNKNOWN: u32 = 1_200;
 /// From how many times the usual on a delivery counts as affected by a creeping latency.
 pub(super) const SLOW: f64 = 3.0;
 
+/// How many times larger than planned a job becomes at most, so that what hits it shows.
+const MOST_LARGER: f64 = 4.0;
+
 /// Providers that can be out, each as a whole.
 #[rustfmt::skip]
 const OUTAGES: [Provider; 10] = [
@@ -183,7 +186,7 @@ pub(super) fn choose(kind: Incident, seed: u64, world: &World, jobs: &mut [Job],
     }
     let (messages, plot) = best?;
     if messages < need && kind != Incident::VolumeDrop {
-        let larger = (need / messages.max(1.0)).min(4.0);
+        let larger = (need / messages.max(1.0)).min(MOST_LARGER);
         for job in jobs.iter_mut().filter(|job| takes_part(&plot, job)) {
             job.enlarge(larger);
         }
@@ -269,25 +272,26 @@ impl Plot {
 
 /// A dirty list or a wave of complaints belongs to one job, and lasts as long as its mail.
 fn choose_job(kind: Incident, rng: &mut Rng, world: &World, jobs: &mut [Job], first: u32, base: u32) -> Option<Plot> {
+    let (share, need, rates, highest) = if kind == Incident::Complaints {
+        (world.share(|_, domain| PROFILES[domain.profile].complaint > 0), 36.0, 120..500, 800)
+    } else {
+        (1.0, 45.0, 800..2_001, 2_000)
+    };
     let campaigns: Vec<usize> = (0..jobs.len()).filter(|job| jobs[*job].minutes < MINUTES_PER_DAY).collect();
-    let large = campaigns.iter().map(|job| jobs[*job].size).max()? / 4;
-    let fit: Vec<usize> = campaigns.into_iter().filter(|job| jobs[*job].size >= large).collect();
-    let index = fit[rng.usize(..fit.len())];
+    let largest = campaigns.iter().copied().max_by_key(|job| jobs[*job].size)?;
+    // Enlarged and at the highest rate it has to show.
+    let least = need / (share * f64::from(highest) / 10_000.0) / MOST_LARGER;
+    let fit: Vec<usize> = campaigns.into_iter().filter(|job| jobs[*job].size as f64 >= least).collect();
+    let index = if fit.is_empty() { largest } else { fit[rng.usize(..fit.len())] };
     let job = &mut jobs[index];
     let target = Target { user: Some(job.user), job: Some(first + index as u32), ..Target::default() };
     let from = base + job.start * 60;
     let mut plot = Plot::new(kind, target, from, from + job.minutes * 60);
-    let (share, need, highest) = if kind == Incident::Complaints {
-        plot.chance = rng.u32(120..500);
-        (world.share(|_, domain| PROFILES[domain.profile].complaint > 0), 36.0, 700)
-    } else {
-        plot.chance = rng.u32(800..2_001);
-        (1.0, 45.0, 2_000)
-    };
+    plot.chance = rng.u32(rates);
     let expected = |job: &Job, chance: u32| job.size as f64 * share * f64::from(chance) / 10_000.0;
     if expected(job, plot.chance) < need {
         // Bought or long forgotten lists are larger than the usual one.
-        job.enlarge((need / expected(job, plot.chance).max(0.1)).min(3.0));
+        job.enlarge((need / expected(job, plot.chance).max(0.1)).min(MOST_LARGER));
     }
     if expected(job, plot.chance) < need {
         let chance = need / (job.size as f64 * share).max(1.0) * 10_000.0;
