@@ -132,7 +132,7 @@ impl<'a> Hidden<'a> {
     fn truth(&self, plot: &Plot, mut traces: Traces, jobs: &[Job], withheld: &[u32]) -> Option<HiddenTruth> {
         if plot.kind == Incident::VolumeDrop {
             traces.times = withheld.to_vec();
-            for user in plot.target.user.map(|user| &USERS[user]) {
+            if let Some(user) = plot.target.user.map(|user| &USERS[user]) {
                 let domains = [format!("mail.{}.example", user.name), format!("{}.example", user.name)];
                 traces.touches.entry("user").or_default().insert(user.name.to_owned());
                 traces.touches.entry("sender_domain").or_default().extend(domains);

@@ -134,6 +134,16 @@ impl Outlook<'_> {
             let from = plot.from + quarter * number as u32;
             self.jobs.iter().filter(|job| takes_part(plot, job)).map(|job| self.sent(job, from, from + quarter)).sum()
         });
+        if plot.kind == Incident::VolumeDrop {
+            // A silence shows by the mail before and after it.
+            let around = [(plot.from.saturating_sub(1_800), plot.from), (plot.to, plot.to + 1_800)];
+            let sent = |(from, to)| {
+                self.jobs.iter().filter(|job| takes_part(plot, job)).map(|job| self.sent(job, from, to)).sum::<f64>()
+            };
+            if around.into_iter().map(sent).any(|sent| sent < 5.0) {
+                return 0.0;
+            }
+        }
         let thinnest = quarters.iter().copied().fold(f64::INFINITY, f64::min);
         let one_of_pool =
             plot.target.vmta.map_or(1.0, |vmta| 1.0 / f64::from(world::POOL_RANGES[VMTAS[usize::from(vmta)].pool].1));
@@ -146,6 +156,14 @@ impl Outlook<'_> {
         (due_by(job.start, job.minutes, job.size, minute(to)) - due_by(job.start, job.minutes, job.size, minute(from)))
             as f64
     }
+}
+
+/// Whether a user, if it is one, sends enough of the day's mail for his silence to matter.
+fn is_main(user: Option<usize>, jobs: &[Job]) -> bool {
+    let sum = |of: Option<usize>| -> u64 {
+        jobs.iter().filter(|job| of.is_none_or(|user| user == job.user)).map(|job| job.size).sum()
+    };
+    user.is_none() || 12 * sum(user) >= sum(None)
 }
 
 fn takes_part(plot: &Plot, job: &Job) -> bool {
@@ -168,13 +186,20 @@ pub(super) fn choose(kind: Incident, seed: u64, world: &World, jobs: &mut [Job],
     }
     let need = match kind {
         Incident::LatencyCreep => 110.0,
-        Incident::VolumeDrop => 80.0,
+        Incident::VolumeDrop => 70.0,
         Incident::Outage => 16.0,
         _ => 45.0,
     };
     let mut best: Option<(f64, Plot)> = None;
-    for _ in 0..250 {
+    let one_user = kind == Incident::VolumeDrop && rng.bool();
+    for turn in 0..250 {
         let plot = draw(kind, &mut rng, world, base);
+        // Every other silence is one user's, where a user is large enough for it.
+        if kind == Incident::VolumeDrop
+            && (turn < 200 && plot.target.user.is_some() != one_user || !is_main(plot.target.user, jobs))
+        {
+            continue;
+        }
         let messages = Outlook { world, jobs, base }.messages(&plot);
         if best.as_ref().is_none_or(|(most, _)| messages > *most) {
             best = Some((messages, plot));
