@@ -174,7 +174,7 @@ pub enum Command {
         #[arg(long, value_name = "PATH")]
         out: Option<PathBuf>,
     },
-    /// Read-only SQL over `events`, `copies` and `files`.
+    /// Read-only SQL over `events`, `copies`, `files` and `incidents`.
     Sql {
         /// One statement.
         statement: String,

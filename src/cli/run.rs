@@ -75,6 +75,9 @@ pub fn run(config: &Config, command: Command) -> anyhow::Result<u8> {
         }
         Command::Sql { statement, output } => {
             let engine = engine(config)?;
+            if statement.to_lowercase().contains("incidents") {
+                super::incidents::look(config, &engine)?;
+            }
             let table = engine.block_on(engine.sql(&statement)).map_err(|failure| anyhow::anyhow!("{failure}"))?;
             warn_of_damage(&engine);
             if table.more {
