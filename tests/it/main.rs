@@ -20,6 +20,7 @@ mod formats;
 mod fsck;
 mod fuzz;
 mod hands;
+mod incidents;
 mod ingest;
 mod journeys;
 mod large;
