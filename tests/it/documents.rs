@@ -124,3 +124,76 @@ fn the_reports_are_documented() {
     }
     assert_current("docs/reports.md", &text);
 }
+
+#[test]
+fn the_rules_are_documented() {
+    let mut text = String::from(
+        "# Rules and incidents\n\n\
+         A rule is a short file in `assets/rules`. It counts what speaks against somebody (*hits*) of so many rows (*of*), by quarter of\n\
+         an hour of log time, for every set of fields it names. What is usual is taken from the 28 days before and from the same hour of\n\
+         up to eight weeks, whichever is more; days that come later are never looked at. A catalog younger than a week is\n\
+         *learning*: lasting things (providers, addresses, pools) are measured by their own quieter hours, jobs and users by all mail; volumes need\n\
+         three weeks, new replies one. Every incident says what its baseline was taken from (`basis`).\n\n\
+         A stretch of time is trouble when it is e¹⁶ times likelier at the raised level than at the usual one (CUSUM), when the lower end of the\n\
+         rate's Wilson interval (95 %) reaches `warn`, when the rate is `times_base` times the usual, and when there are `min_hits` hits of `min_of`\n\
+         rows. It is over after the quiet time, or when the score has fallen back. Of scopes that overlap the one stands whose rows stand out most;\n\
+         of the others only what is trouble without its rows. Slow and missing mail within three hours of a throttling, a block, an authentication failure or an outage of\n\
+         the same mail is its consequence, no incident.\n\n\
+         Verdicts depend on the rows alone: they are the same whether files come in order, late or at once, and each commit asks only\n\
+         about whoever it touched. Thresholds of complaints and bounces follow what receivers and large senders publish\n\
+         (0.1–0.3 %; 2, 5, 10 %); those of deferrals and latency are pmtop's own, since public evidence is weak.\n\n\
+         `pmtop incidents tune RULE --warn …` replays a rule with other thresholds over all history; so does `T` on an incident. In the configuration:\n\n\
+         ```toml\n\
+         [rules.provider-throttling]\n\
+         warn = 0.08\n\
+         [[rules.provider-throttling.only]]   # for some mail only; `*` is a wildcard\n\
+         provider = \"Yahoo\"\n\
+         warn = 0.15\n\
+         [rules.volume-drop]\n\
+         enabled = false\n\
+         ```\n\n\
+         | rule | about | scopes | warn | high | critical | × usual | hits | of | quiet |\n|---|---|---|---|---|---|---|---|---|---|\n",
+    );
+    for rule in pmtop::insight::rule::Rule::all(&std::collections::BTreeMap::new()).unwrap() {
+        let limits = rule.thresholds();
+        let scopes: Vec<String> = rule
+            .scopes
+            .iter()
+            .map(|fields| if fields.is_empty() { "all mail".to_owned() } else { fields.join(" × ") })
+            .collect();
+        writeln!(
+            text,
+            "| `{}` | {} | {} | {} | {} | {} | {} | {} | {} | {} min |",
+            rule.id,
+            rule.title,
+            scopes.join(", "),
+            limits.warn,
+            limits.high,
+            limits.critical,
+            limits.times_base,
+            limits.min_hits,
+            limits.min_of,
+            rule.quiet_minutes,
+        )
+        .unwrap();
+    }
+    text.push_str(
+        "\nRates are fractions; `latency-anomaly` counts deliveries slower than 2.5 times the usual p95, `volume-drop` is a share of\n\
+         the usual volume (below is bad), `new-reply` rows within an hour, `ingest-silence` times the usual gap between files, by the wall clock.\n\n\
+         ## Incidents\n\n\
+         `pmtop incidents --format json` prints one array, the newest first; times are ISO, UTC:\n\n\
+         | key | is |\n|---|---|\n\
+         | `id` | its name, the same for as long as it is found |\n\
+         | `rule`, `severity`, `state` | `warn`, `high`, `critical`; `open`, `acknowledged`, `silenced`, `resolved` |\n\
+         | `opened_at`, `closed_at` | the first and the last row against it, by log time; `closed_at` is null while it goes on |\n\
+         | `scope` | field → value; empty: all mail |\n\
+         | `headline` | one line |\n\
+         | `value`, `baseline`, `basis` | a rate (latency: milliseconds), what is usual, and what that was taken from |\n\
+         | `hits`, `of` | rows against it, of so many |\n\
+         | `causes` | by class of reply, the likeliest first: `cause`, `reply_class`, `status`, `reply` (template), `blocklist`, `advice`, `share`, `rows` |\n\
+         | `evidence` | `rows`, and `filters` that find them within its time and scope |\n\
+         | `notes`, `silenced_until` | what people did |\n\n\
+         In SQL they are the table `incidents`, as rules last found them. They are kept in `incidents.db` beside the catalog's control database.\n",
+    );
+    assert_current("docs/rules.md", &text);
+}
