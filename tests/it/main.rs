@@ -27,6 +27,7 @@ mod live;
 mod model;
 mod mutants;
 mod packs;
+mod replies;
 mod reports;
 mod screens;
 mod support;
