@@ -8,22 +8,17 @@ use std::path::{Path, PathBuf};
 const TABLE: &[(&str, &[&str])] = &[
     ("text", &[]),
     ("event", &[]),
-    ("config", &["event"]),
     ("reply", &["event"]),
+    ("config", &["event", "reply"]),
     ("inbox", &["config"]),
     ("catalog", &["event", "config", "reply"]),
     ("ingest", &["text", "event", "config", "reply", "inbox", "catalog"]),
     ("query", &["text", "event", "config", "reply", "catalog"]),
     ("dashboard", &["query"]),
-    ("report", &["text", "event", "catalog", "query"]),
+    ("report", &["text", "event", "reply", "catalog", "query"]),
     ("export", &["text", "event", "catalog", "query", "report"]),
     ("app", &["text", "event", "config", "query", "dashboard", "ingest"]),
     ("ui", &["text", "event", "config", "query", "dashboard", "ingest", "app"]),
-    (
-        // The inbox: `doctor` tries whether its folders can be watched.
-        "cli",
-        &["text", "event", "config", "inbox", "catalog", "ingest", "query", "dashboard", "report", "export", "app"],
-    ),
     (
         "runtime",
         &[
@@ -39,6 +34,25 @@ const TABLE: &[(&str, &[&str])] = &[
             "export",
             "app",
             "ui",
+        ],
+    ),
+    (
+        // The inbox: `doctor` tries whether its folders can be watched. The runtime: its store knows the last visit.
+        "cli",
+        &[
+            "text",
+            "event",
+            "reply",
+            "config",
+            "inbox",
+            "catalog",
+            "ingest",
+            "query",
+            "dashboard",
+            "report",
+            "export",
+            "app",
+            "runtime",
         ],
     ),
     ("screen", &["text", "event", "config", "catalog", "ingest", "query", "app", "runtime", "cli"]),
