@@ -1,6 +1,6 @@
 //! `pmtop reply`: what a reply means, one JSON object a line. It needs no catalog.
 
-use std::io::{BufRead as _, Write as _};
+use std::io::BufRead as _;
 
 use serde_json::{Map, Value as Json, json};
 

@@ -421,7 +421,8 @@ mod tests {
             let message = refused(rule);
             assert!(words.iter().all(|word| message.contains(word)), "{rule}: {message}");
         }
-        let own = "[providers.Ours]\nmx = ['.mx.example']\n[[replies]]\nprovider = 'ours'\nmatch = 'a'\nclass = 'tls'\n";
+        let own =
+            "[providers.Ours]\nmx = ['.mx.example']\n[[replies]]\nprovider = 'ours'\nmatch = 'a'\nclass = 'tls'\n";
         let config = Config::parse(own, Path::new("c")).unwrap();
         assert_eq!(Config::parse(&config.print().unwrap(), Path::new("c")).unwrap(), config);
     }

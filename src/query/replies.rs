@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use arrow::array::AsArray;
 use arrow::array::Array as _;
+use arrow::array::AsArray;
 use arrow::datatypes::{DataType, Int64Type, TimestampMicrosecondType};
 use datafusion::error::Result;
 use datafusion::functions_aggregate::expr_fn::{count, max, min};
@@ -30,8 +30,8 @@ pub struct Span {
 impl Span {
     /// From (inclusive) until (exclusive).
     pub fn new(from: Micros, until: Micros) -> Self {
-        let parts = Micros::try_from(PARTS).unwrap_or(1);
-        Self { from, part: (until - from).max(1).div_euclid(parts) + Micros::from((until - from) % parts != 0) }
+        let (parts, length) = (Micros::try_from(PARTS).unwrap_or(1), (until - from).max(1));
+        Self { from, part: length / parts + Micros::from(length % parts != 0) }
     }
 
     /// The part that a time falls into.

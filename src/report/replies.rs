@@ -7,6 +7,7 @@ use crate::query::question::Failure;
 use crate::query::replies::ReplyGroup;
 use crate::query::scope::Scope;
 use crate::query::table::{Table, Unit, Value};
+use crate::reply::Verdict;
 
 const HEADS: &[(&str, Unit)] = &[
     ("reply", Unit::Text),
@@ -46,7 +47,7 @@ impl Asked<'_> {
     fn reply(&self, group: &ReplyGroup, first_seen: Option<Option<i64>>) -> Vec<Value> {
         let class = ReplyClass::parse(&group.class);
         let verdict = class.map(|class| self.engine.catalogue().explain(class, &group.provider, &group.example));
-        let words = |of: fn(&crate::reply::Verdict<'_>) -> &str| {
+        let words = |of: for<'a> fn(&'a Verdict<'a>) -> &'a str| {
             verdict.as_ref().map_or(Value::Null, |verdict| group_value(of(verdict)))
         };
         // Days whose rows have left have their replies no more: then the scope knows as much.

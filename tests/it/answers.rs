@@ -341,8 +341,10 @@ fn replies_tell_what_they_mean_and_since_when_they_are_known() {
     let (desk, _) = day(25, 3000);
     let all = desk.rows(Report::Replies, &[]);
     let events = desk.ask(Report::Events, &scope(&[]));
-    let (class, diag, kind) = ["reply_class", "dsn_diag", "kind"].map(|name| events.column(name).unwrap()).into();
-    let failed = |row: &&Vec<Value>| ["bounced", "deferred", "queue_error", "remote_bounce"].contains(&row[kind].as_text().unwrap());
+    let [class, diag, kind] = ["reply_class", "dsn_diag", "kind"].map(|name| events.column(name).unwrap());
+    let failed = |row: &&Vec<Value>| {
+        ["bounced", "deferred", "queue_error", "remote_bounce"].contains(&row[kind].as_text().unwrap())
+    };
     let said = events.rows.iter().filter(failed).filter(|row| row[diag].is_there()).count();
     assert_eq!(all.iter().map(|row| row["n"].as_i64().unwrap()).sum::<i64>(), said as i64);
     assert!(events.rows.iter().any(|row| row[class].is_there()));
@@ -358,7 +360,7 @@ fn replies_tell_what_they_mean_and_since_when_they_are_known() {
     }
     // Since when words are known does not depend on what is asked.
     let provider = format!("provider={}", all[0]["provider"].as_str().unwrap());
-    let late = desk.rows(Report::Replies, &[&provider, "status=4.*"]);
+    let late = desk.rows(Report::Replies, &[provider.as_str(), "status=4.*"]);
     assert!(!late.is_empty());
     for row in late {
         let same = |known: &&serde_json::Value| known["reply"] == row["reply"] && known["provider"] == row["provider"];

@@ -3,6 +3,8 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::fmt::Write as _;
+use std::io::Write as _;
+use std::process::{Command, Stdio};
 
 use pmtop::event::bounce::ReplyClass;
 use pmtop::event::provider::{OTHER, Providers};
@@ -121,4 +123,54 @@ fn the_corpus_is_none_that_the_catalogue_was_written_from() {
             assert!(sources.contains(reply.source), "{}", reply.source);
         }
     }
+}
+
+/// What `pmtop reply` says: one line of JSON a reply.
+fn explained(arguments: &[&str], input: &str) -> Vec<serde_json::Map<String, serde_json::Value>> {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_pmtop"))
+        .arg("reply")
+        .args(arguments)
+        // No catalog is there, and none is made.
+        .env("PMTOP_CATALOG", "/nonexistent/catalog")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    let out = child.wait_with_output().unwrap();
+    assert!(out.status.success(), "{arguments:?}");
+    String::from_utf8(out.stdout).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[test]
+fn a_reply_is_explained_without_a_catalog() {
+    let lines =
+        "550 5.1.1 <a@b.example>: no such user\n\nsmtp;250 ok\n554 5.7.1 [192.0.2.7] blocked using zen.spamhaus.org\n";
+    let found = explained(&["-"], lines);
+    assert_eq!(found, explained(&[], lines));
+    let classes: Vec<_> = found.iter().map(|object| object["reply_class"].as_str()).collect();
+    assert_eq!(classes, [Some("unknown-user"), None, Some("ip-blocklist")]);
+    assert_eq!((&found[2]["blocklist"], &found[2]["listed_ip"]), (&"Spamhaus ZEN".into(), &"192.0.2.7".into()));
+    for object in &found {
+        let keys: Vec<&str> = object.keys().map(String::as_str).collect();
+        assert_eq!(keys[..6], ["provider", "reply_class", "scope", "meaning", "advice", "template"]);
+    }
+    let words = explained(&["--provider", "qq.com", "550", "Mailbox", "unavailable", "or", "access", "denied"], "");
+    assert_eq!((&words[0]["provider"], &words[0]["reply_class"]), (&"QQ".into(), &"rcpt-rate".into()));
+}
+
+#[test]
+fn rules_of_the_configuration_come_first() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("config.toml");
+    let rule = "[[replies]]\nmatch = 'no such user'\nclass = 'policy'\nscope = 'remote'\nmeaning = 'Ours.'\nadvice = 'Ask us.'\n";
+    std::fs::write(&path, rule).unwrap();
+    let config = path.to_str().unwrap();
+    let found = explained(&["--config", config, "550 5.1.1 no such user"], "");
+    let said = ["reply_class", "scope", "meaning", "advice"].map(|key| found[0][key].as_str().unwrap());
+    assert_eq!(said, ["policy", "remote", "Ours.", "Ask us."]);
+    std::fs::write(&path, rule.replace("policy", "polity")).unwrap();
+    let out = Command::new(env!("CARGO_BIN_EXE_pmtop")).args(["config", "check", "--config", config]).output().unwrap();
+    let told = String::from_utf8(out.stderr).unwrap();
+    assert!(!out.status.success() && told.contains("polity") && told.contains("line 3"), "{told}");
 }

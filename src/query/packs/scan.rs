@@ -641,9 +641,9 @@ impl Packs {
             }
         }
         let words = self.words();
-        let named = first.into_iter().map(|((template, provider), time)| {
-            (identity(&words.word(template), &words.word(provider)), time)
-        });
+        let named = first
+            .into_iter()
+            .map(|((template, provider), time)| (identity(&words.word(template), &words.word(provider)), time));
         Ok(named.collect())
     }
 
@@ -664,10 +664,8 @@ impl Packs {
             }
         }
         let word = |local: u32| loaded.words.get(local as usize).copied().unwrap_or_default();
-        let firsts: Firsts = first
-            .into_iter()
-            .map(|((template, provider), time)| ((word(template), word(provider)), time))
-            .collect();
+        let firsts: Firsts =
+            first.into_iter().map(|((template, provider), time)| ((word(template), word(provider)), time)).collect();
         let firsts = Arc::new(firsts);
         lock(&self.firsts).insert(path.to_owned(), Arc::clone(&firsts));
         Ok(firsts)

@@ -386,7 +386,9 @@ fn draw_grid(
 ) {
     let theme = &state.setup.theme;
     let align = |at: usize, text: &str, wide: usize| match columns.get(at) {
-        Some(column) if matches!(column.unit, Unit::Text | Unit::Flag) || column.kind == Kind::Course => left(text, wide),
+        Some(column) if matches!(column.unit, Unit::Text | Unit::Flag) || column.kind == Kind::Course => {
+            left(text, wide)
+        }
         _ => right(text, wide),
     };
     let end = area.right();
