@@ -279,7 +279,7 @@ fn every_column_that_a_panel_names_is_in_its_answer() {
                     match column.kind {
                         Kind::Course => has(1, column.column),
                         Kind::Sum(terms) => terms.iter().for_each(|term| has(0, term)),
-                        Kind::Value | Kind::Change => has(0, column.column),
+                        Kind::Value | Kind::Change | Kind::Trend | Kind::Badge(_) => has(0, column.column),
                     }
                 }
             }
