@@ -99,9 +99,14 @@ impl Desk {
         cells.into_iter().map(|(name, cell)| (name.to_owned(), cell)).collect()
     }
 
-    /// Who answered, by the reply alone: by its signature, else by a host that it names.
+    /// Who answered, by the reply alone: by its signature or a code that is one provider's, else by a host that it
+    /// names.
     fn who_said(&self, reply: &str) -> &str {
-        if let Some(signer) = self.catalogue.signer_of(reply) {
+        let coded = || {
+            let rule = self.catalogue.classify(OTHER, reply, None, "").rule?;
+            self.catalogue.rule(rule)?.provider.as_deref()
+        };
+        if let Some(signer) = self.catalogue.signer_of(reply).or_else(coded) {
             // A rule may be bound to a name that is written otherwise in the table.
             return self.providers.get(signer).map_or(signer, |known| known.name.as_str());
         }
