@@ -4,6 +4,7 @@ mod doctor;
 mod export;
 pub mod incidents;
 mod ingest;
+mod reply;
 mod run;
 pub mod view;
 
@@ -25,6 +26,7 @@ use crate::query::question::{Bucket, Compare};
 use crate::query::scope::Scope;
 use crate::query::time::{self, TimeRange, Width};
 use crate::report::print::Format;
+use crate::runtime::store::{self, Store};
 
 pub use doctor::doctor;
 pub use export::FileFormat;
@@ -205,6 +207,15 @@ pub enum Command {
         /// How they are printed.
         #[command(flatten)]
         output: Output,
+    },
+    /// What SMTP replies mean: provider, class, whom it is held against, meaning, advice, template; one JSON object a line.
+    Reply {
+        /// Who answered: a provider, or its domain; told from the reply where it is not said.
+        #[arg(long)]
+        provider: Option<String>,
+        /// The reply, or several in quotes; without any, or with `-`, one a line from standard input.
+        #[arg(value_name = "TEXT")]
+        texts: Vec<String>,
     },
     /// Prove that the catalog is whole; exit code 1 with a line for everything that is not.
     Fsck {
@@ -516,5 +527,9 @@ pub fn engine(config: &Config) -> anyhow::Result<Arc<Engine>> {
     let catalog = Catalog::open(&config.catalog)?;
     let providers =
         Providers::with_overrides(derive::own_providers(config)).map_err(|error| anyhow::anyhow!("{error}"))?;
-    Engine::new(catalog, config, providers).map_err(|failure| anyhow::anyhow!("{failure}"))
+    let engine = Engine::new(catalog, config, providers).map_err(|failure| anyhow::anyhow!("{failure}"))?;
+    if let Some(replies) = Store::new(store::default_folder()).visit(&config.catalog) {
+        engine.visit().remember(replies);
+    }
+    Ok(engine)
 }

@@ -5,7 +5,9 @@ use std::io::{IsTerminal as _, Write};
 use anyhow::bail;
 use clap::{CommandFactory as _, ValueEnum as _};
 
-use super::{BucketName, Cli, Command, ConfigAction, FilesAction, Output, ReportName, View, engine, ingest, usage};
+use super::{
+    BucketName, Cli, Command, ConfigAction, FilesAction, Output, ReportName, View, engine, ingest, reply, usage,
+};
 use crate::catalog::Catalog;
 use crate::catalog::fsck::fsck;
 use crate::config::Config;
@@ -89,6 +91,7 @@ pub fn run(config: &Config, command: Command) -> anyhow::Result<u8> {
             super::incidents::run(config, action, &which, &scope, &output)
         }
         Command::Insights { scope, output } => super::incidents::insights(config, &scope, &output),
+        Command::Reply { provider, texts } => reply::explain(config, provider.as_deref(), &texts),
         Command::Fsck { repair, output } => {
             let findings = fsck(&config.catalog, repair)?;
             emit(&output, &report::findings(&findings))?;

@@ -88,7 +88,7 @@ impl Watch {
     /// When the settings name rules or fields that there are not.
     pub fn new(config: &Config, catalogue: Catalogue) -> Result<Self, rule::Error> {
         let rules = Rule::all(&config.rules)?;
-        let text = format!("{} {rules:?}", env!("CARGO_PKG_VERSION"));
+        let text = format!("{} {rules:?} {:?}", env!("CARGO_PKG_VERSION"), config.replies);
         let mark = format!("{:016x}", xxhash_rust::xxh3::xxh3_64(text.as_bytes()));
         Ok(Self::with(rules, mark, catalogue))
     }

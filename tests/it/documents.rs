@@ -54,7 +54,7 @@ fn the_reports_are_documented() {
          | `domains` | by `domain` or `provider`; columns as `latency` | `sent`, greatest first |\n\
          | `risk` | by `user` (default), `job`, `sender`, `sender-domain`, `source-ip`, `vmta`, `domain`, `provider`; with the score and its terms | `risk_score`, greatest first |\n\
          | `jobs`, `users`, `senders` | `operations` by that field | `sent`, greatest first |\n\
-         | `replies` | replies grouped by what they say: `reply`, `n`, `reply_class`, `provider`, `first`, `last`, `example`, `reply_pattern` | `n`, greatest first |\n\
+         | `replies` | replies grouped by what they say: `reply`, `n`, `reply_class`, `provider`, `first`, `last`, `example`, `reply_pattern`; what it means (below) | `n`, greatest first |\n\
          | `heatmap` | the leading values of a field (default `domain`; 20, or `--limit`) by time (`bucket`, by default as wide as makes a readable chart), every metric | rows of the value, greatest first; then time |\n\
          | `distribution` | by `measure` (`delivery`, `attempt`) and span of latency, `from_ms` (inclusive) to `to_ms`: `n`, `share`, `cumulative_share` | as said |\n\
          | `percentiles` | by `measure` and `share`: of so many of the fastest (`n`) the mean `avg_ms` and the slowest `max_ms` | as said |\n\
@@ -79,6 +79,12 @@ fn the_reports_are_documented() {
          otherwise than usual × the share of the whole change that the value holds beyond its share of all mail × what a message counts\n\
          (deferral or slow delivery 1, bounce 3, complaint 100, volume 0.2, of jobs and users 0.02). A value that merely follows all mail (less than 5 % beyond its share) is left out.\n\
          Compared is with the period before unless `--compare` says otherwise.\n\n\
+         ## Replies\n\n\
+         `scope` is what a reply is held against (`ip`, `domain`, `content`, `recipient`, `configuration`, `remote`), `meaning` and `advice` are a\n\
+         sentence each, `blocklist` is the list that it names and `listed_ip` the address that the example complains about. The class was given when\n\
+         the row came in; `pmtop reply TEXT` tells what the catalogue says now, rules of the configuration (`[[replies]]`) first. `first_seen` is when the words were first seen\n\
+         of this provider, whatever the scope: in all events that the catalog holds. `new`: they were not there when the screen was last left (null before the first visit).\n\
+         `trend` is `n` in 24 equal parts of the time range. With `--compare` `n_before` and `n_change` stand behind.\n\n\
          ## What `pmtastats` prints\n\n\
          | pmtastats | here |\n|---|---|\n\
          | bounce-categories, with 4.X.X and 5.X.X apart, by reason, by domain, by both | `categories`, `categories --by domain`, `operations --by bounce-category` |\n\

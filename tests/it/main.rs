@@ -28,6 +28,7 @@ mod live;
 mod model;
 mod mutants;
 mod packs;
+mod replies;
 mod reports;
 mod scenarios;
 mod screens;
