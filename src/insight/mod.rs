@@ -1,3 +1,4 @@
 //! What the numbers mean: rules find incidents in log time, explanations find what they have in common.
 
+pub mod explain;
 pub mod incident;
