@@ -23,7 +23,20 @@ const TABLE: &[(&str, &[&str])] = &[
     (
         // The inbox: `doctor` tries whether its folders can be watched.
         "cli",
-        &["text", "event", "config", "inbox", "catalog", "ingest", "query", "dashboard", "report", "export", "app"],
+        &[
+            "text",
+            "event",
+            "config",
+            "inbox",
+            "catalog",
+            "ingest",
+            "query",
+            "dashboard",
+            "report",
+            "insight",
+            "export",
+            "app",
+        ],
     ),
     (
         "runtime",

@@ -366,4 +366,3 @@ fn dominant(
     out.truncate(MOST_REPLIES);
     out
 }
-

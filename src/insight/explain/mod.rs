@@ -3,6 +3,7 @@
 
 pub mod ask;
 pub mod baseline;
+pub mod flat;
 mod localise;
 pub mod metric;
 mod model;

@@ -191,7 +191,8 @@ fn not_involved(what: &Explanation) -> Option<String> {
         return None;
     }
     let all_known = what.not_involved.iter().filter(|part| !part.alike).count() == first.filters.len();
-    let so = if all_known && !first.filters.is_empty() { format!(" ⇒ it is {}", first.whom()) } else { String::new() };
+    let so =
+        if all_known && !first.filters.is_empty() { format!(" ⇒ it is {}", first.whom()) } else { String::new() };
     Some(format!("Not involved: {}{so}.", parts.join("; ")))
 }
 
