@@ -150,7 +150,7 @@ fn one_ip_at_one_provider() {
     let alike: Vec<Field> = found.not_involved.iter().filter(|part| part.alike).map(|part| part.field).collect();
     assert!(alike.contains(&Field::User), "{alike:?}");
     let text = sentences(&found).join("\n");
-    assert!(text.contains("provider Yahoo × source IP 192.0.2.3 (5.0 % → 60 %, 12×, p < 1e-9)"), "{text}");
+    assert!(text.contains("provider Yahoo × source IP 192.0.2.3 (5.2 % → 60 %, 12×, p < 1e-9)"), "{text}");
     assert!(text.contains("other IPs with provider Yahoo unchanged (5.0 % → 5.0 %)"), "{text}");
     assert!(text.contains("⇒ it is provider Yahoo × source IP 192.0.2.3"), "{text}");
 }
