@@ -81,6 +81,9 @@ impl Term {
     /// The points of a rate of weighted rows.
     fn points(&self, (hits, of): (f64, f64)) -> f64 {
         let hits = hits.min(MOST * self.critical * of);
+        if hits <= 0.0 {
+            return 0.0;
+        }
         let low = wilson_of(hits, of + self.credit).map_or(0.0, |(low, _)| low);
         self.weight * (low / self.critical).min(1.0)
     }
