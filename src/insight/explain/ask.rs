@@ -133,7 +133,7 @@ fn most_changed(now: &Joint, before: &Joint, weight: f64, slow: u16, words: &Wor
     for metric in Metric::all() {
         let gauge = Gauge { metric, slow };
         let contrast = Contrast::new(now, before, weight, &gauge, words);
-        let (_, found) = super::localise::Finder::of(&contrast, words, metric.fields());
+        let (_, found) = super::localise::Finder::of(&contrast, words, metric.fields(), None);
         // Numbers of messages vary more than rates.
         let noise = if metric.is_rate() { 0.1 } else { 0.3 };
         let most = found.iter().map(|(_, found)| {

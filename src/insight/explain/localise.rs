@@ -74,6 +74,10 @@ const NOTABLE: f64 = 12.0;
 const LEAST_LIFT: f64 = 1.15;
 /// The least part of the whole change that a further contributor holds.
 const LEAST_SHARE: f64 = 0.05;
+/// A pair is only part of the story if the rest of one of its values has at least this part of the change of all of
+/// that value, and at least so many times what is usual.
+const REST_SHARE: f64 = 0.08;
+const REST_LIFT: f64 = 3.0;
 /// The most contributors.
 const MOST: usize = 8;
 /// Values of each dimension that are tried in pairs.
@@ -134,12 +138,18 @@ impl<'a> Finder<'a> {
         Self { contrast, words, allowed, up }
     }
 
-    /// Looks for a rise and for a drop, and keeps what is greater, with what holds it.
+    /// Looks for a rise or a drop with what holds it; where that is open for both, and keeps what is greater.
     pub(super) fn of(
         contrast: &'a Contrast,
         words: &'a Words<'a>,
         allowed: &[Field],
+        is_rise: Option<bool>,
     ) -> (Self, Vec<(Set, Contributor)>) {
+        if let Some(is_rise) = is_rise {
+            let finder = Self::new(contrast, words, allowed, is_rise);
+            let found = finder.contributors();
+            return (finder, found);
+        }
         let up = Self::new(contrast, words, allowed, true);
         let down = Self::new(contrast, words, allowed, false);
         let (rises, drops) = (up.contributors(), down.contributors());
@@ -161,8 +171,9 @@ impl<'a> Finder<'a> {
             .collect()
     }
 
-    fn enough(sums: &Sums) -> bool {
-        if sums.of > 0.0 { sums.of >= FEW } else { sums.hits.max(sums.expected) >= FEW }
+    /// Whether a set is worth looking at. Complaints may carry what no delivery has: that is out of nothing.
+    fn enough(&self, sums: &Sums) -> bool {
+        if self.contrast.all.of > 0.0 { sums.of >= FEW } else { sums.hits.max(sums.expected) >= FEW }
     }
 
     fn candidate(&self, set: Set, sums: Sums) -> Candidate {
@@ -175,7 +186,7 @@ impl<'a> Finder<'a> {
         let sums = self.contrast.by_value(index, |at, _| active[at]);
         let mut found: Vec<Candidate> = (0u32..)
             .zip(sums)
-            .filter(|(place, sums)| !self.contrast.empty[index][*place as usize] && Self::enough(sums))
+            .filter(|(place, sums)| !self.contrast.empty[index][*place as usize] && self.enough(sums))
             .map(|(place, sums)| self.candidate(vec![(index, place)], sums))
             .filter(|candidate| candidate.gain > 0.0)
             .collect();
@@ -212,7 +223,7 @@ impl<'a> Finder<'a> {
         for (a, first) in tried.iter().enumerate() {
             for (b, second) in tried.iter().enumerate().skip(a + 1) {
                 let sums = sums[a * ALL_TRIED + b];
-                if first.0 != second.0 && Self::enough(&sums) {
+                if first.0 != second.0 && self.enough(&sums) {
                     found.push(self.candidate(vec![*first, *second], sums));
                 }
             }
@@ -245,10 +256,29 @@ impl<'a> Finder<'a> {
         let most = candidates.iter().map(|candidate| candidate.gain).fold(0.0, f64::max);
         // Sets that are about as good are told apart by how they read.
         let nearly = most - 2.0 - 0.02 * most;
-        candidates.into_iter().filter(|candidate| candidate.gain >= nearly).min_by_key(|candidate| {
+        let near = candidates.iter().filter(|candidate| candidate.gain >= nearly);
+        let best = near.min_by_key(|candidate| {
             let (filters, rank, named) = self.awkwardness(&candidate.set);
             (filters, rank, Reverse(steady(candidate.gain)), named)
-        })
+        })?;
+        Some(self.whole_of(best, &candidates).unwrap_or(best).clone())
+    }
+
+    /// The value of a pair whose other rows are hit, too: an address that some providers have listed is the address.
+    fn whole_of<'c>(&self, pair: &Candidate, candidates: &'c [Candidate]) -> Option<&'c Candidate> {
+        if pair.set.len() < 2 {
+            return None;
+        }
+        let wholes = candidates.iter().filter(|other| matches!(&*other.set, [value] if pair.set.contains(value)));
+        wholes
+            .filter(|whole| {
+                let rest = whole.sums.less(&pair.sums);
+                let (least, most) = if self.up { (rest.expected, rest.hits) } else { (rest.hits, rest.expected) };
+                is_notable(&rest, self.up)
+                    && most >= REST_LIFT * least
+                    && rest.excess().abs() >= REST_SHARE * whole.sums.excess().abs()
+            })
+            .max_by_key(|whole| steady(whole.gain))
     }
 
     /// The chance that window and baseline (or expectation, where there is no baseline) are alike.
@@ -416,16 +446,16 @@ fn corrected(p: f64, tested: &[f64]) -> f64 {
 }
 
 /// Where a change is: sets of one or two values among `allowed` (the preferred fields first), the greatest first.
-/// `weight`: the length of the window over that of the baseline.
+/// `weight`: the length of the window over that of the baseline. `is_rise`: whether a rise or a drop is looked for, if
+/// that is known.
 pub fn localise(
-    window: &Joint,
-    base: &Joint,
-    weight: f64,
+    (window, base, weight): (&Joint, &Joint, f64),
     gauge: &Gauge,
     allowed: &[Field],
+    is_rise: Option<bool>,
     words: &Words<'_>,
 ) -> Vec<Contributor> {
     let contrast = Contrast::new(window, base, weight, gauge, words);
-    let (_, found) = Finder::of(&contrast, words, allowed);
+    let (_, found) = Finder::of(&contrast, words, allowed, is_rise);
     found.into_iter().map(|(_, contributor)| contributor).collect()
 }

@@ -193,8 +193,10 @@ pub fn explain(
 ) -> Explanation {
     let weight = weight(range, &baseline);
     let contrast = Contrast::new(window, base, weight, gauge, words);
-    let (finder, found) = Finder::of(&contrast, words, gauge.metric.fields());
     let total = total(&contrast, gauge.metric, weight);
+    // A volume is asked of as a whole; of a rate, what became worse may hide behind what became better.
+    let is_rise = if gauge.metric.is_rate() { None } else { Some(total.excess >= 0.0) };
+    let (finder, found) = Finder::of(&contrast, words, gauge.metric.fields(), is_rise);
     let verdict = verdict(&contrast, gauge.metric, &total, &found);
     let held: f64 = found.iter().map(|(_, found)| found.excess.abs()).sum();
     let whole = contrast.all.excess().abs().max(held);

@@ -54,6 +54,16 @@ impl Sums {
         self.expected += other.expected;
     }
 
+    pub(super) fn less(&self, other: &Self) -> Self {
+        Self {
+            hits: self.hits - other.hits,
+            of: self.of - other.of,
+            base_hits: self.base_hits - other.base_hits,
+            base_of: self.base_of - other.base_of,
+            expected: self.expected - other.expected,
+        }
+    }
+
     pub(super) fn excess(&self) -> f64 {
         self.hits - self.expected
     }
