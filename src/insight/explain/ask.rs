@@ -29,6 +29,9 @@ pub const DEFAULT_WINDOW: Micros = DAY;
 const LEAD: Micros = DAY;
 const LEAST_LEAD: Micros = 2 * HOUR;
 
+/// A change that took more tenths of the window than this took all of it.
+const MOST_OF_TEN: i64 = 6;
+
 /// Replies that are told.
 const MOST_REPLIES: usize = 5;
 
@@ -176,8 +179,44 @@ impl Asked<'_> {
         }
         if let Some(first) = found.contributors.first().cloned() {
             self.course(&mut found, &first, &gauge, oldest)?;
+            let all = Wish { latency: metric == Metric::Latency, ..wish };
+            self.focus(&mut found, &gauge, all, &words, oldest)?;
         }
         Ok(found)
+    }
+
+    /// Where a change took only a part of the window, that part says better where it is: the rest dilutes it, and jobs
+    /// that happened to run in it stand out.
+    fn focus(
+        &self,
+        found: &mut Explanation,
+        gauge: &Gauge,
+        wish: Wish,
+        words: &Words<'_>,
+        oldest: Micros,
+    ) -> Result<(), Failure> {
+        let Some(onset) = found.onset else { return Ok(()) };
+        let (from, until) = found.window;
+        let part = in_quarters((onset.from.max(from), onset.until.unwrap_or(until).min(until)));
+        if part.1 <= part.0 || (part.1 - part.0) * 10 > (until - from) * MOST_OF_TEN {
+            return Ok(());
+        }
+        let compared = baseline(part, oldest);
+        let now = self.joint(part, &[], wish)?;
+        let before = self.joints(&compared.ranges, &[], wish)?;
+        let closer = explain(&now, &before, (part, compared.clone()), gauge, words);
+        let Some(first) = closer.contributors.first().filter(|_| closer.up == found.up) else { return Ok(()) };
+        let is_other = found.contributors.first().is_none_or(|known| known.filters != first.filters);
+        if is_other {
+            found.series.clear();
+            self.course(found, first, gauge, oldest)?;
+        }
+        found.verdict = closer.verdict;
+        found.values = closer.values;
+        found.not_involved = closer.not_involved;
+        found.contributors = closer.contributors;
+        found.focus = Some((part, compared));
+        Ok(())
     }
 
     fn joint(&self, range: (Micros, Micros), more: &[Filter], wish: Wish) -> Result<Joint, Failure> {
@@ -298,8 +337,10 @@ impl Asked<'_> {
         catalogue: &Catalogue,
     ) -> Result<Vec<ReplyShare>, Failure> {
         filters.extend(found.metric.filters());
-        let now = self.grouped(&[found.window], &filters).await?;
-        let before = self.grouped(&found.baseline.ranges, &filters).await?;
+        let (window, compared) =
+            found.focus.as_ref().map_or((found.window, &found.baseline), |(part, compared)| (*part, compared));
+        let now = self.grouped(&[window], &filters).await?;
+        let before = self.grouped(&compared.ranges, &filters).await?;
         Ok(dominant(now, &before, found, catalogue, self.engine.masks()))
     }
 }

@@ -97,6 +97,8 @@ pub fn object(what: &Explanation) -> Json {
         "ended_at": what.onset.and_then(|onset| onset.until).map(iso),
         "hits_since": what.onset.map(|onset| onset.hits),
         "of_since": what.onset.and_then(|onset| of(onset.of)),
+        "focus_from": what.focus.as_ref().map(|((from, _), _)| iso(*from)),
+        "focus_to": what.focus.as_ref().map(|((_, to), _)| iso(*to)),
         "sentences": sentences(what),
         "baseline": what.baseline.ranges.iter()
             .map(|(from, to)| json!({"from": iso(*from), "to": iso(*to)})).collect::<Vec<_>>(),

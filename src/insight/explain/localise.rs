@@ -74,8 +74,8 @@ const NOTABLE: f64 = 12.0;
 const LEAST_LIFT: f64 = 1.15;
 /// The least part of the whole change that a further contributor holds.
 const LEAST_SHARE: f64 = 0.05;
-/// A pair is only part of the story if the rest of one of its values has at least this part of the change of all of
-/// that value, and at least so many times what is usual.
+/// A set is only part of the story if the rest of a value that holds it has at least this part of the value's change, and
+/// at least so many times what is usual.
 const REST_SHARE: f64 = 0.08;
 const REST_LIFT: f64 = 3.0;
 /// The most contributors.
@@ -255,7 +255,7 @@ impl<'a> Finder<'a> {
         candidates.retain(|candidate| is_notable(&candidate.sums, self.up));
         let most = candidates.iter().map(|candidate| candidate.gain).fold(0.0, f64::max);
         // Sets that are about as good are told apart by how they read.
-        let nearly = most - 2.0 - 0.02 * most;
+        let nearly = most - 4.0 - 0.005 * most;
         let near = candidates.iter().filter(|candidate| candidate.gain >= nearly);
         let best = near.min_by_key(|candidate| {
             let (filters, rank, named) = self.awkwardness(&candidate.set);
@@ -264,21 +264,27 @@ impl<'a> Finder<'a> {
         Some(self.whole_of(best, &candidates).unwrap_or(best).clone())
     }
 
-    /// The value of a pair whose other rows are hit, too: an address that some providers have listed is the address.
-    fn whole_of<'c>(&self, pair: &Candidate, candidates: &'c [Candidate]) -> Option<&'c Candidate> {
-        if pair.set.len() < 2 {
-            return None;
-        }
-        let wholes = candidates.iter().filter(|other| matches!(&*other.set, [value] if pair.set.contains(value)));
-        wholes
-            .filter(|whole| {
-                let rest = whole.sums.less(&pair.sums);
-                let (least, most) = if self.up { (rest.expected, rest.hits) } else { (rest.hits, rest.expected) };
-                is_notable(&rest, self.up)
-                    && most >= REST_LIFT * least
-                    && rest.excess().abs() >= REST_SHARE * whole.sums.excess().abs()
-            })
-            .max_by_key(|whole| steady(whole.gain))
+    /// A value that holds a set and whose other rows are hit, too: an address that some providers have listed is the address.
+    fn whole_of<'c>(&self, part: &Candidate, candidates: &'c [Candidate]) -> Option<&'c Candidate> {
+        let holds = |value: &(usize, u32)| match &*part.set {
+            [] => false,
+            // Of one value by what both have together: all that the part has.
+            [own] => {
+                let both = |other: &&Candidate| matches!(&*other.set, [a, b] if (a == own && b == value) || (a == value && b == own));
+                let shared = candidates.iter().find(both);
+                own.0 != value.0 && shared.is_some_and(|shared| shared.sums.mass() >= 0.995 * part.sums.mass())
+            }
+            pair => pair.contains(value),
+        };
+        let is_whole = |whole: &&Candidate| {
+            let rest = whole.sums.less(&part.sums);
+            let (least, most) = if self.up { (rest.expected, rest.hits) } else { (rest.hits, rest.expected) };
+            is_notable(&rest, self.up)
+                && most >= REST_LIFT * least
+                && rest.excess().abs() >= REST_SHARE * whole.sums.excess().abs()
+        };
+        let wholes = candidates.iter().filter(|other| matches!(&*other.set, [value] if holds(value)));
+        wholes.filter(is_whole).max_by_key(|whole| steady(whole.gain))
     }
 
     /// The chance that window and baseline (or expectation, where there is no baseline) are alike.

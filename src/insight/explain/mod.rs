@@ -156,6 +156,8 @@ pub struct Explanation {
     pub baseline: Baseline,
     /// The length of the window over that of the baseline.
     pub weight: f64,
+    /// The part of the window, with what it is compared with, that contributors are about, where the change took only a part.
+    pub focus: Option<((Micros, Micros), Baseline)>,
     /// For latency: a delivery slower than this is slow, in milliseconds.
     pub slow_ms: Option<i64>,
     /// In all.
@@ -212,6 +214,7 @@ pub fn explain(
         window: range,
         baseline,
         weight,
+        focus: None,
         slow_ms: None,
         moved: if said && gauge.metric.is_rate() && contrast.has_base { moved(&finder) } else { None },
         values: if said { finder.values(MOST_VALUES, whole) } else { Vec::new() },

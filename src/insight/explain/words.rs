@@ -208,7 +208,7 @@ fn began(what: &Explanation) -> Option<String> {
         || ", goes on at the end of the window".to_owned(),
         |end| format!(", over by {}", clock(end, until)),
     );
-    let during = if onset.of > 0 {
+    let during = if onset.of > 0 && what.focus.is_none() {
         format!("; {} in that time", percent(onset.hits as f64 / onset.of as f64))
     } else {
         String::new()
@@ -266,7 +266,10 @@ pub fn sentences(what: &Explanation) -> Vec<String> {
     }
     let mut found = what.contributors.iter();
     if let Some(first) = found.next().filter(|_| what.verdict != Verdict::Everywhere) {
-        out.push(contributor(what, first, true) + ".");
+        let when = what.focus.as_ref().map_or_else(String::new, |((from, until), _)| {
+            format!("Between {} and {} ", clock(*from, what.window.1), clock(*until, what.window.1))
+        });
+        out.push(when + &contributor(what, first, true) + ".");
         let rest: Vec<String> = found.take(3).map(|found| contributor(what, found, false)).collect();
         if !rest.is_empty() {
             out.push(format!("Beside it: {}.", rest.join("; ")));
