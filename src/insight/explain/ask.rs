@@ -251,9 +251,9 @@ impl Asked<'_> {
         let seen = self.beats(range, &filters, gauge, wish)?;
         let usual = first.usual_rate();
         let mut before: HashMap<Micros, i64> = HashMap::new();
-        let (start, _) = in_quarters(found.window);
+        let (_, end) = in_quarters(found.window);
         // Volume has a course of its own over the day, known where the baseline has the same hours.
-        let shifts: Vec<Micros> = found.baseline.ranges.iter().map(|range| start - range.0).collect();
+        let shifts: Vec<Micros> = found.baseline.ranges.iter().map(|range| end - range.1).collect();
         let is_shifted = shifts.iter().all(|shift| shift % DAY == 0 && *shift > 0);
         if usual.is_none() && is_shifted {
             for shift in &shifts {
