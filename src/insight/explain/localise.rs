@@ -5,7 +5,7 @@ use std::cmp::Reverse;
 use std::sync::Arc;
 
 use super::metric::Gauge;
-use super::model::{Contrast, Row, Sums, WIDTH, Words};
+use super::model::{Contrast, Row, Sums, WIDTH, Words, sums_by_value};
 use crate::query::field::Field;
 use crate::query::joint::{Joint, dimension, field_of};
 
@@ -80,12 +80,14 @@ const REST_SHARE: f64 = 0.08;
 const REST_LIFT: f64 = 3.0;
 /// The most contributors.
 const MOST: usize = 8;
+/// Values of each dimension and direction that are looked at more than once.
+const KEPT: usize = 16;
 /// Values of each dimension that are tried in pairs.
 const TRIED: usize = 8;
 const ALL_TRIED: usize = TRIED * WIDTH;
 
 /// Values by dimension and place; none: all rows.
-pub(super) type Set = Vec<(usize, u32)>;
+pub(super) type Set = Vec<(usize, u8)>;
 
 #[derive(Debug, Clone)]
 struct Candidate {
@@ -125,6 +127,8 @@ fn steady(x: f64) -> i64 {
 /// Looks for where a change is.
 pub(super) struct Finder<'a> {
     pub contrast: &'a Contrast,
+    /// The rows, with values that deviate least as one value.
+    rows: Arc<[Row]>,
     pub words: &'a Words<'a>,
     /// Places of the dimensions that may be named, the preferred ones first.
     pub allowed: Vec<usize>,
@@ -132,10 +136,8 @@ pub(super) struct Finder<'a> {
 }
 
 impl<'a> Finder<'a> {
-    pub(super) fn new(contrast: &'a Contrast, words: &'a Words<'a>, allowed: &[Field], up: bool) -> Self {
-        let is_open = |index: &usize| contrast.carried[*index] && contrast.values[*index].len() > 1;
-        let allowed = allowed.iter().filter_map(|field| dimension(*field)).filter(is_open).collect();
-        Self { contrast, words, allowed, up }
+    fn new(contrast: &'a Contrast, rows: Arc<[Row]>, words: &'a Words<'a>, allowed: &[usize], up: bool) -> Self {
+        Self { contrast, rows, words, allowed: allowed.to_vec(), up }
     }
 
     /// Looks for a rise or a drop with what holds it; where that is open for both, and keeps what is greater.
@@ -145,24 +147,27 @@ impl<'a> Finder<'a> {
         allowed: &[Field],
         is_rise: Option<bool>,
     ) -> (Self, Vec<(Set, Contributor)>) {
-        if let Some(is_rise) = is_rise {
-            let finder = Self::new(contrast, words, allowed, is_rise);
-            let found = finder.contributors();
-            return (finder, found);
-        }
-        let up = Self::new(contrast, words, allowed, true);
-        let down = Self::new(contrast, words, allowed, false);
-        let (rises, drops) = (up.contributors(), down.contributors());
-        let held = |found: &[(Set, Contributor)]| found.iter().map(|(_, found)| steady(found.excess.abs())).max();
-        match (held(&rises), held(&drops)) {
-            (rise, drop) if rise > drop => (up, rises),
-            (None, None) if contrast.all.excess() >= 0.0 => (up, rises),
-            _ => (down, drops),
-        }
+        let is_open = |index: &usize| contrast.carried[*index] && contrast.several[*index];
+        let allowed: Vec<usize> = allowed.iter().filter_map(|field| dimension(*field)).filter(is_open).collect();
+        let rows: Arc<[Row]> = contrast.coarse(&notable_values(contrast, words, &allowed)).into();
+        let [up, down] = [true, false].map(|up| Self::new(contrast, Arc::clone(&rows), words, &allowed, up));
+        let active = vec![true; rows.len()];
+        let held = |finder: &Self| finder.best(&active, &mut Vec::new()).map(|best| steady(best.sums.excess().abs()));
+        let finder = match is_rise {
+            Some(true) => up,
+            Some(false) => down,
+            None => match (held(&up), held(&down)) {
+                (rise, drop) if rise > drop => up,
+                (None, None) if contrast.all.excess() >= 0.0 => up,
+                _ => down,
+            },
+        };
+        let found = finder.contributors();
+        (finder, found)
     }
 
-    pub(super) fn word(&self, index: usize, place: u32) -> Arc<str> {
-        (self.words.word)(self.contrast.values[index].get(place as usize).copied().unwrap_or_default())
+    pub(super) fn word(&self, index: usize, place: u8) -> Arc<str> {
+        (self.words.word)(self.contrast.values[index].get(usize::from(place)).copied().unwrap_or_default())
     }
 
     pub(super) fn named(&self, set: &Set) -> Vec<(Field, String)> {
@@ -183,10 +188,10 @@ impl<'a> Finder<'a> {
 
     /// The values of a dimension that deviate, the farthest first.
     fn singles(&self, index: usize, active: &[bool]) -> Vec<Candidate> {
-        let sums = self.contrast.by_value(index, |at, _| active[at]);
-        let mut found: Vec<Candidate> = (0u32..)
+        let sums = sums_by_value(&self.rows, index, self.contrast.values[index].len(), |at, _| active[at]);
+        let mut found: Vec<Candidate> = (0u8..=u8::MAX)
             .zip(sums)
-            .filter(|(place, sums)| !self.contrast.empty[index][*place as usize] && self.enough(sums))
+            .filter(|(place, sums)| !self.contrast.empty[index][usize::from(*place)] && self.enough(sums))
             .map(|(place, sums)| self.candidate(vec![(index, place)], sums))
             .filter(|candidate| candidate.gain > 0.0)
             .collect();
@@ -195,18 +200,18 @@ impl<'a> Finder<'a> {
     }
 
     /// Pairs of values that deviate.
-    fn pairs(&self, tried: &[(usize, u32)], active: &[bool]) -> Vec<Candidate> {
+    fn pairs(&self, tried: &[(usize, u8)], active: &[bool]) -> Vec<Candidate> {
         let mut number: [Vec<u8>; WIDTH] =
             std::array::from_fn(|index| vec![u8::MAX; self.contrast.values[index].len()]);
         for (at, (index, place)) in (0u8..).zip(tried) {
-            number[*index][*place as usize] = at;
+            number[*index][usize::from(*place)] = at;
         }
         let mut sums = vec![Sums::default(); ALL_TRIED * ALL_TRIED];
-        for (_, row) in self.contrast.rows.iter().enumerate().filter(|(at, _)| active[*at]) {
+        for (_, row) in self.rows.iter().enumerate().filter(|(at, _)| active[*at]) {
             let mut held = [0usize; WIDTH];
             let mut many = 0;
             for index in 0..WIDTH {
-                let at = number[index][row.at[index] as usize];
+                let at = number[index][usize::from(row.at[index])];
                 if at != u8::MAX {
                     held[many] = usize::from(at);
                     many += 1;
@@ -241,7 +246,7 @@ impl<'a> Finder<'a> {
     /// The set that deviates most among the active rows.
     fn best(&self, active: &[bool], tested: &mut Vec<f64>) -> Option<Candidate> {
         let mut all = Sums::default();
-        let rows = self.contrast.rows.iter().enumerate();
+        let rows = self.rows.iter().enumerate();
         rows.filter(|(at, _)| active[*at]).for_each(|(_, row)| all.add(&row.sums));
         let mut candidates = vec![self.candidate(Vec::new(), all)];
         let mut tried = Vec::new();
@@ -266,7 +271,7 @@ impl<'a> Finder<'a> {
 
     /// A value that holds a set and whose other rows are hit, too: an address that some providers have listed is the address.
     fn whole_of<'c>(&self, part: &Candidate, candidates: &'c [Candidate]) -> Option<&'c Candidate> {
-        let holds = |value: &(usize, u32)| match &*part.set {
+        let holds = |value: &(usize, u8)| match &*part.set {
             [] => false,
             // Of one value by what both have together: all that the part has.
             [own] => {
@@ -300,7 +305,7 @@ impl<'a> Finder<'a> {
 
     /// Sets that hold the change, the greatest first; none has a row of another.
     pub(super) fn contributors(&self) -> Vec<(Set, Contributor)> {
-        let mut active = vec![true; self.contrast.rows.len()];
+        let mut active = vec![true; self.rows.len()];
         let mut tested = Vec::new();
         let mut found: Vec<(Set, Sums)> = Vec::new();
         while found.len() < MOST {
@@ -310,7 +315,7 @@ impl<'a> Finder<'a> {
             if !found.is_empty() && best.sums.excess().abs() < LEAST_SHARE * whole {
                 break;
             }
-            for (active, row) in active.iter_mut().zip(&self.contrast.rows) {
+            for (active, row) in active.iter_mut().zip(self.rows.iter()) {
                 *active &= !is_in(row, &best.set);
             }
             let is_all = best.set.is_empty();
@@ -337,7 +342,7 @@ impl<'a> Finder<'a> {
 
     /// The single values that deviate most; they overlap.
     pub(super) fn values(&self, most: usize, whole: f64) -> Vec<Contributor> {
-        let active = vec![true; self.contrast.rows.len()];
+        let active = vec![true; self.rows.len()];
         let mut found: Vec<Candidate> = Vec::new();
         let mut tested = Vec::new();
         for index in &self.allowed {
@@ -387,15 +392,15 @@ impl<'a> Finder<'a> {
         for index in 0..WIDTH {
             if set.iter().any(|(known, _)| *known == index)
                 || !self.contrast.carried[index]
-                || self.contrast.values[index].len() < 2
+                || !self.contrast.several[index]
             {
                 continue;
             }
-            let sums = self.contrast.by_value(index, |_, row| is_in(row, set));
-            let Some((place, most)) = (0u32..)
+            let sums = self.contrast.by_value(index, |row| is_in(row, set));
+            let Some((place, most)) = (0u8..=u8::MAX)
                 .zip(sums.iter().map(Sums::mass))
                 .max_by(|a, b| a.1.total_cmp(&b.1))
-                .filter(|(place, most)| *most >= 0.98 * own && !self.contrast.empty[index][*place as usize])
+                .filter(|(place, most)| *most >= 0.98 * own && !self.contrast.empty[index][usize::from(*place)])
             else {
                 continue;
             };
@@ -408,6 +413,27 @@ impl<'a> Finder<'a> {
         }
         (same, within)
     }
+}
+
+/// By dimension and place, the values that deviate most, up or down.
+fn notable_values(contrast: &Contrast, words: &Words<'_>, allowed: &[usize]) -> [[bool; 256]; WIDTH] {
+    let mut kept = [[false; 256]; WIDTH];
+    for index in allowed {
+        let sums = contrast.by_value(*index, |_| true);
+        for up in [true, false] {
+            let mut found: Vec<(Reverse<i64>, Arc<str>, usize)> = sums
+                .iter()
+                .enumerate()
+                .filter(|(place, _)| !contrast.empty[*index][*place])
+                .map(|(place, sums)| (steady(gain(sums.hits, sums.expected, up)), place))
+                .filter(|(gain, _)| *gain > 0)
+                .map(|(gain, place)| (Reverse(gain), (words.word)(contrast.values[*index][place]), place))
+                .collect();
+            found.sort();
+            found.iter().take(KEPT).for_each(|(.., place)| kept[*index][*place] = true);
+        }
+    }
+    kept
 }
 
 /// G of two proportions, one degree of freedom.

@@ -278,10 +278,10 @@ fn verdict(contrast: &Contrast, metric: Metric, total: &Total, found: &[(Set, Co
 fn moved(finder: &Finder<'_>) -> Option<Moved> {
     let all = &finder.contrast.all;
     let overall = all.base_hits / all.base_of;
-    let mut best: Option<(f64, usize, u32, Sums)> = None;
+    let mut best: Option<(f64, usize, u8, Sums)> = None;
     for index in &finder.allowed {
-        for (place, sums) in (0u32..).zip(finder.contrast.by_value(*index, |_, _| true)) {
-            if sums.base_of < 30.0 || finder.contrast.empty[*index][place as usize] {
+        for (place, sums) in (0u8..=u8::MAX).zip(finder.contrast.by_value(*index, |_| true)) {
+            if sums.base_of < 30.0 || finder.contrast.empty[*index][usize::from(place)] {
                 continue;
             }
             let effect = (sums.base_hits / sums.base_of - overall) * (sums.of - sums.base_of / all.base_of * all.of);
@@ -308,7 +308,7 @@ fn not_involved(finder: &Finder<'_>, set: &Set) -> Vec<NotInvolved> {
     for (at, (index, place)) in set.iter().enumerate() {
         let beside: Set = set.iter().enumerate().filter(|(other, _)| *other != at).map(|(_, pair)| *pair).collect();
         let is_sibling = |row: &model::Row| is_in(row, &beside) && row.at[*index] != *place;
-        let by_value = contrast.by_value(*index, |_, row| is_sibling(row));
+        let by_value = contrast.by_value(*index, is_sibling);
         let values = by_value.iter().filter(|sums| sums.of + sums.hits + sums.expected > 0.0).count();
         let mut sums = Sums::default();
         by_value.iter().for_each(|value| sums.add(value));
@@ -328,7 +328,7 @@ fn not_involved(finder: &Finder<'_>, set: &Set) -> Vec<NotInvolved> {
         if set.iter().any(|(known, _)| known == index) {
             continue;
         }
-        let by_value = contrast.by_value(*index, |_, row| is_in(row, set));
+        let by_value = contrast.by_value(*index, |row| is_in(row, set));
         let mut all = Sums::default();
         by_value.iter().for_each(|value| all.add(value));
         let size = |sums: &Sums| if all.of > 0.0 { sums.of } else { sums.expected };
