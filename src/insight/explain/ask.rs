@@ -197,7 +197,7 @@ impl Asked<'_> {
     ) -> Result<(), Failure> {
         let Some(onset) = found.onset else { return Ok(()) };
         let (from, until) = found.window;
-        let part = in_quarters((onset.from.max(from), onset.until.unwrap_or(until).min(until)));
+        let part = in_quarters((onset.from.max(from), onset.last.min(until)));
         if part.1 <= part.0 || (part.1 - part.0) * 10 > (until - from) * MOST_OF_TEN {
             return Ok(());
         }

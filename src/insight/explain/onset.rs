@@ -29,7 +29,9 @@ pub struct Onset {
     pub exact: bool,
     /// It was there already where the series begins.
     pub earlier: bool,
-    /// It ended at about this time; none while it goes on at the end of the series.
+    /// It was seen up to about this time.
+    pub last: Micros,
+    /// The same, if enough of what follows is as usual; none where it goes on, or nothing follows that could tell.
     pub until: Option<Micros>,
     /// What counted while it lasted.
     pub hits: i64,
@@ -73,6 +75,7 @@ pub fn onset(series: &[Beat], up: bool) -> Option<Onset> {
         from: first.at,
         exact: false,
         earlier: begin == 0,
+        last: last.at + QUARTER,
         until: (end < series.len() && told >= 5.0).then_some(last.at + QUARTER),
         hits: sum(|beat| beat.hits),
         of: sum(|beat| beat.of),
