@@ -53,6 +53,10 @@ pub fn onset(series: &[Beat], up: bool) -> Option<Onset> {
     let (mut best, mut found) = (0.0, None);
     for begin in 0..joined.len() {
         let (mut hits, mut expected) = (0.0, 0.0);
+        // Nothing begins while there is no such mail.
+        if joined.get(begin) == Some(&(0.0, 0.0)) {
+            continue;
+        }
         for (end, (more, usual)) in joined.iter().enumerate().skip(begin) {
             hits += more;
             expected += usual;
@@ -123,6 +127,14 @@ mod tests {
         let found = onset(&series(|at| if at >= 80 { 60 } else { 8 }), true).unwrap();
         assert_eq!((found.from, found.until), (80 * QUARTER, None));
         assert!(onset(&series(|at| if at < 9 { 60 } else { 8 }), true).unwrap().earlier);
+    }
+
+    #[test]
+    fn mail_that_is_new_begins_with_its_first_row() {
+        let mut found = series(|at| if at >= 40 { 60 } else { 0 });
+        found.iter_mut().take(40).for_each(|beat| (beat.of, beat.expected) = (0, 0.0));
+        let found = onset(&found, true).unwrap();
+        assert!(found.from == 40 * QUARTER && !found.earlier, "{found:?}");
     }
 
     #[test]
