@@ -24,7 +24,7 @@ const RANKING: Panel = Panel {
         col("risk_score", "score", Unit::Number, Good::Down, 0),
         Col {
             column: "risk_score",
-            title: "= compl. + hard + block + remote + throttle",
+            title: "= compl. + hard + block + remote + thr.",
             unit: Unit::Text,
             good: Good::Neutral,
             priority: 3,
