@@ -356,6 +356,16 @@ impl<'a> Rows<'a> {
         self.row.len()
     }
 
+    /// Message id, sender and recipient as they stand in rows; the row at hand is lost.
+    pub fn names(&mut self, message: &Message) -> [String; 3] {
+        let parts: [fn(&mut Self, &Message); 3] = [Self::message_id, Self::sender, Self::recipient];
+        parts.map(|part| {
+            self.row.clear();
+            part(self, message);
+            String::from_utf8_lossy(&self.row).into_owned()
+        })
+    }
+
     fn begin(&mut self, code: &str) {
         self.text(code);
         self.row.push(b',');

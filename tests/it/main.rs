@@ -21,6 +21,7 @@ mod fsck;
 mod fuzz;
 mod hands;
 mod ingest;
+mod journey;
 mod journeys;
 mod large;
 mod live;

@@ -7,6 +7,7 @@ mod copying;
 mod drilling;
 mod export;
 mod filing;
+mod following;
 mod keeping;
 mod moving;
 mod order;
@@ -101,6 +102,7 @@ impl State {
             Action::NextMatch => return self.next_match(true),
             Action::PreviousMatch => return self.next_match(false),
             Action::Columns => self.open_columns(),
+            Action::Journey | Action::JourneyOfRow => return self.open_journey(),
             Action::FileDetails => return self.open_file(),
             Action::RetryFile => return self.retry_file(),
             Action::RemoveFile => return self.remove_file(),

@@ -14,6 +14,8 @@ impl State {
             Action::Drill
                 | Action::Sql
                 | Action::SqlOfPanel
+                | Action::Journey
+                | Action::JourneyOfRow
                 | Action::FileDetails
                 | Action::RetryFile
                 | Action::RemoveFile

@@ -7,6 +7,7 @@ pub(super) mod detail;
 mod file;
 mod filter;
 mod help;
+mod journey;
 mod palette;
 mod range;
 mod search;
@@ -43,6 +44,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, body: Rect, state: &State, geometry: &
         Some(Overlay::Columns(chooser)) => columns::draw(frame, body, state, chooser),
         Some(Overlay::Confirm(confirm)) => confirm::draw(frame, body, state, confirm),
         Some(Overlay::File(sheet)) => file::draw(frame, body, state, sheet, geometry),
+        Some(Overlay::Journey(sheet)) => journey::draw(frame, body, state, sheet, geometry),
         None => {}
     }
 }
