@@ -160,18 +160,15 @@ fn ranges(blocks: &[usize], rows: usize) -> Vec<Range<usize>> {
 fn rows_of(root: &Path, segment: &Segment, texts: &[(By, String)]) -> Result<Vec<usize>> {
     let hashes: Vec<u64> = texts.iter().map(|(by, text)| by.hash(text)).collect();
     let total = usize::try_from(segment.rows).unwrap_or_default();
-    let wanted = blocks(root, segment, &hashes).map_or_else(|| std::iter::once(0..total).collect(), |blocks| {
-        ranges(&blocks, total)
-    });
+    let wanted = blocks(root, segment, &hashes)
+        .map_or_else(|| std::iter::once(0..total).collect(), |blocks| ranges(&blocks, total));
     if wanted.is_empty() {
         return Ok(Vec::new());
     }
     let mut numbers = wanted.clone().into_iter().flatten();
     let mut found = Vec::new();
-    let bys: Vec<(usize, &By, &String)> = texts
-        .iter()
-        .filter_map(|(by, text)| Some((By::ALL.iter().position(|known| known == by)?, by, text)))
-        .collect();
+    let bys: Vec<(usize, &By, &String)> =
+        texts.iter().filter_map(|(by, text)| Some((By::ALL.iter().position(|known| known == by)?, by, text))).collect();
     peek::each(&root.join(&segment.path), &COLUMNS, Some((wanted, total)), |cells| {
         for at in 0..cells.len {
             let number = numbers.next().unwrap_or(usize::MAX);
@@ -230,10 +227,7 @@ pub fn cells_of<T>(
 }
 
 /// Does something for each segment, on two threads; in the order of the segments.
-pub fn on_two<T: Send>(
-    segments: &[&Segment],
-    work: impl Fn(&Segment) -> Result<Vec<T>> + Sync,
-) -> Result<Vec<T>> {
+pub fn on_two<T: Send>(segments: &[&Segment], work: impl Fn(&Segment) -> Result<Vec<T>> + Sync) -> Result<Vec<T>> {
     let next = AtomicUsize::new(0);
     let done: Mutex<Vec<(usize, Vec<T>)>> = Mutex::default();
     let run = || -> Result<()> {
@@ -273,8 +267,11 @@ pub fn overlaps(segment: &Segment, from: Option<Micros>, until: Option<Micros>) 
 pub fn tidy(catalog: &Catalog, threads: usize, stop: &(dyn Fn() -> bool + Sync)) -> Result<()> {
     let snapshot = catalog.snapshot()?;
     let root = catalog.layout().root();
-    let mut segments: Vec<&Segment> =
-        snapshot.segments.iter().filter(|segment| segment.is_events() && !root.join(path_of(segment)).exists()).collect();
+    let mut segments: Vec<&Segment> = snapshot
+        .segments
+        .iter()
+        .filter(|segment| segment.is_events() && !root.join(path_of(segment)).exists())
+        .collect();
     segments.sort_by_key(|segment| std::cmp::Reverse(segment.date));
     let next = AtomicUsize::new(0);
     let work = || -> Result<()> {

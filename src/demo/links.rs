@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Options;
-use super::rows::Rows;
+use super::rows::{Rows, complaint_keeps_id, feedback_type};
 use super::traffic::{Event, Job, Kind};
 use super::world::{POOLS, PROFILES, PROVIDER_NAMES, USERS, VMTAS, World};
 
@@ -17,6 +17,10 @@ pub struct LinkTruth {
     pub row: u64,
     /// f, rb or rs.
     pub record: String,
+    /// Whether it is a complaint or a remote bounce, and not a notice of something else.
+    pub counts: bool,
+    /// Whether its row carries the message id.
+    pub has_id: bool,
     /// Of the message: its id.
     pub message_id: String,
     /// Its sender.
@@ -65,6 +69,11 @@ pub(super) fn of(
             _ => "rs",
         }
         .to_owned(),
+        counts: match event.kind {
+            Kind::Complaint => matches!(feedback_type(&message), "abuse" | ""),
+            kind => kind == Kind::RemoteBounce,
+        },
+        has_id: event.kind == Kind::Complaint && complaint_keeps_id(&message),
         message_id,
         sender,
         recipient,

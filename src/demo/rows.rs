@@ -56,7 +56,7 @@ pub(super) fn names_job(message: &Message) -> bool {
 }
 
 /// The message id, or nothing: a third of the reports lost it.
-fn complaint_keeps_id(message: &Message) -> bool {
+pub(super) fn complaint_keeps_id(message: &Message) -> bool {
     !(message.id >> 32).is_multiple_of(3)
 }
 

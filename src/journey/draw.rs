@@ -181,7 +181,11 @@ fn step_lines(step: &Step, begin: Option<Micros>, width: usize) -> Vec<Line> {
     }
     if step.ambiguous {
         let text = format!("may as well belong to: {}", display(&step.candidates.join(", ")));
-        out.extend(wrapped(&text, width.saturating_sub(INDENT + 2)).into_iter().map(|text| line(Tone::Wait, format!("{indent}{text}"))));
+        out.extend(
+            wrapped(&text, width.saturating_sub(INDENT + 2))
+                .into_iter()
+                .map(|text| line(Tone::Wait, format!("{indent}{text}"))),
+        );
     }
     out
 }
@@ -241,6 +245,9 @@ mod tests {
 
     #[test]
     fn spans_have_two_units() {
-        assert_eq!([span(5 * SECOND), span(72 * SECOND), span(52 * HOUR), span(-SECOND)], ["5s", "1m 12s", "2d 4h", "-1s"]);
+        assert_eq!(
+            [span(5 * SECOND), span(72 * SECOND), span(52 * HOUR), span(-SECOND)],
+            ["5s", "1m 12s", "2d 4h", "-1s"]
+        );
     }
 }

@@ -115,7 +115,10 @@ pub(super) fn messages(steps: Vec<Step>, who: &Who, limits: &Limits) -> Vec<Jour
             let text = text.to_lowercase();
             text.trim_start_matches('<').trim_end_matches('>') == who
         };
-        group.steps.iter().any(|step| [&step.recipient, &step.message_id, &step.env_id].into_iter().any(|text| is(text)))
+        group
+            .steps
+            .iter()
+            .any(|step| [&step.recipient, &step.message_id, &step.env_id].into_iter().any(|text| is(text)))
             || is(&group.recipient)
     };
     groups.into_iter().filter(is_asked).map(journey).collect()
@@ -281,9 +284,8 @@ fn journey(mut group: Group) -> Journey {
         }
     }
     let sends = || group.steps.iter().filter(|step| !is_report(step)).chain(&group.steps);
-    let first = |cell: fn(&Step) -> &String| {
-        sends().map(cell).find(|text| !text.is_empty()).cloned().unwrap_or_default()
-    };
+    let first =
+        |cell: fn(&Step) -> &String| sends().map(cell).find(|text| !text.is_empty()).cloned().unwrap_or_default();
     Journey {
         key: group.steps.iter().filter_map(|step| step.key).max(),
         message_id: first(|step| &step.message_id),

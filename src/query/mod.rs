@@ -29,8 +29,8 @@ use futures::future::BoxFuture;
 use hashbrown::HashMap;
 
 use crate::catalog::control::Control;
-use crate::catalog::merge::KeyColumn;
 use crate::catalog::links::{self, Limits};
+use crate::catalog::merge::KeyColumn;
 use crate::catalog::{Catalog, Snapshot};
 use crate::config::Config;
 use crate::event::provider::Providers;

@@ -84,8 +84,7 @@ impl Resolved {
                     .collect(),
             )
         };
-        let mut resolved =
-            Self {
+        let mut resolved = Self {
             scope: scope.clone(),
             from,
             until,
@@ -375,10 +374,8 @@ impl Raw {
         if !snapshot.segments.iter().any(|segment| known(segment) && resolved.overlaps(segment)) {
             return Ok(());
         }
-        let frame = self
-            .rows(snapshot, resolved, known)?
-            .filter(col("kind").eq(lit(Kind::Complaint.as_str())))?
-            .aggregate(
+        let frame =
+            self.rows(snapshot, resolved, known)?.filter(col("kind").eq(lit(Kind::Complaint.as_str())))?.aggregate(
                 vec![group_expr(group).alias("g"), bucket_expr(bucket).alias("b")],
                 vec![count(lit(1)).alias("n")],
             )?;

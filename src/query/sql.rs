@@ -53,9 +53,10 @@ impl Engine {
             };
             context.register_table(name, table).map(|_| ()).map_err(Failure::from_engine)
         };
-        register("events", Arc::new(SegmentTable::new(&snapshot, |segment| {
-            segment.is_events() && !segment.link.is_made()
-        })))?;
+        register(
+            "events",
+            Arc::new(SegmentTable::new(&snapshot, |segment| segment.is_events() && !segment.link.is_made())),
+        )?;
         register("copies", Arc::new(SegmentTable::new(&snapshot, |segment| !segment.is_events())))?;
         register("files", Arc::new(files_table(&files).map_err(Failure::from_engine)?))?;
         let options = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);

@@ -22,8 +22,7 @@ impl State {
         let cursor = self.board().panels.get(self.board().focus).map_or(0, |state| state.cursor);
         let Some(row) = self.explorer.row_id(cursor) else { return Vec::new() };
         self.serial += 1;
-        self.overlay =
-            Some(Overlay::Journey(Box::new(JourneySheet { found: None, serial: self.serial, scroll: 0 })));
+        self.overlay = Some(Overlay::Journey(Box::new(JourneySheet { found: None, serial: self.serial, scroll: 0 })));
         vec![Effect::Journey { serial: self.serial, row }]
     }
 

@@ -266,9 +266,8 @@ pub fn tidy(catalog: &Catalog, limits: &Limits, threads: usize, stop: &(dyn Fn()
     let root = catalog.layout().root();
     let (mut manifest, rule) = (Manifest::read(root), rule_name(limits));
     let wanted = wanted(&snapshot, limits);
-    let is_known = |wanted: &Wanted<'_>| {
-        manifest.reports.get(&wanted.report.path).is_some_and(|entry| entry.is_of(wanted, &rule))
-    };
+    let is_known =
+        |wanted: &Wanted<'_>| manifest.reports.get(&wanted.report.path).is_some_and(|entry| entry.is_of(wanted, &rule));
     let stale: Vec<&Wanted<'_>> = wanted.iter().filter(|wanted| !is_known(wanted)).collect();
     let live: HashSet<&str> = wanted.iter().map(|wanted| wanted.report.path.as_str()).collect();
     let gone = manifest.reports.keys().any(|path| !live.contains(path.as_str()));

@@ -72,8 +72,7 @@ pub struct Candidate {
     pub values: [u32; VALUES.len()],
 }
 
-const FACTS: [&str; 7] =
-    ["message_id", "recipient", "job_id", "custom_header", "sender", "env_id", "event_time"];
+const FACTS: [&str; 7] = ["message_id", "recipient", "job_id", "custom_header", "sender", "env_id", "event_time"];
 
 /// The reports of a segment that say anything of their message.
 pub fn reports(path: &Path) -> Result<Vec<ReportRow>> {

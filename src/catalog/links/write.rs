@@ -46,8 +46,7 @@ fn decided(found: &Found) -> HashMap<u32, Known<'_>> {
         .filter_map(|(row, mut candidates)| {
             // The order in which segments came must not matter.
             candidates.sort_by_key(|candidate| (candidate.message, candidate.values.map(|id| word(found, id))));
-            let keys: Vec<(u8, u64)> =
-                candidates.iter().map(|candidate| (candidate.keys, candidate.message)).collect();
+            let keys: Vec<(u8, u64)> = candidates.iter().map(|candidate| (candidate.keys, candidate.message)).collect();
             match decide(&keys) {
                 Verdict::Linked(at, key) => Some((row, Known::Of(candidates.get(at)?, key.as_str()))),
                 Verdict::Ambiguous(several, key) => {
@@ -186,9 +185,11 @@ fn filled(batch: &RecordBatch, known: &[Option<&Known<'_>>], found: &Found) -> R
         Some(Known::Several(messages, _)) => Some(messages.as_str()),
         _ => None,
     });
-    let tells = known.iter().map(|known| known.map(|known| match known {
-        Known::Of(_, key) | Known::Several(_, key) => *key,
-    }));
+    let tells = known.iter().map(|known| {
+        known.map(|known| match known {
+            Known::Of(_, key) | Known::Several(_, key) => *key,
+        })
+    });
     columns.push(Arc::new(message.collect::<Int64Array>()));
     columns.push(Arc::new(messages.collect::<StringArray>()));
     columns.push(Arc::new(tells.collect::<StringArray>()));
