@@ -51,8 +51,8 @@ struct Part {
 /// What is known of a segment of reports.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 struct Entry {
-    /// The segments of deliveries that were looked through, and by which rule.
-    sends: Vec<String>,
+    /// The segments of deliveries that were looked through, as hashes of their paths; and by which rule.
+    sends: Vec<u64>,
     rule: String,
     parts: Vec<Part>,
 }
@@ -80,6 +80,11 @@ fn manifest_path(root: &Path) -> PathBuf {
 /// What is below `links/` for a segment of reports, without an ending.
 fn base(segment: &str) -> String {
     format!("links/{}", segment.trim_end_matches(".parquet"))
+}
+
+/// The hash of a path.
+fn mark(path: &str) -> u64 {
+    xxhash_rust::xxh3::xxh3_64(path.as_bytes())
 }
 
 fn rule_name(limits: &Limits) -> String {
@@ -169,14 +174,13 @@ impl Entry {
     fn is_of(&self, wanted: &Wanted<'_>, rule: &str) -> bool {
         self.rule == rule
             && self.sends.len() == wanted.sends.len()
-            && self.sends.iter().zip(&wanted.sends).all(|(known, send)| *known == send.path)
+            && self.sends.iter().zip(&wanted.sends).all(|(known, send)| *known == mark(&send.path))
     }
 
     /// Rows of deliveries that were not looked through.
     fn missing<'s>(&self, wanted: &Wanted<'s>, rule: &str) -> Vec<&'s Segment> {
-        let known: HashSet<&str> =
-            if self.rule == rule { self.sends.iter().map(String::as_str).collect() } else { HashSet::new() };
-        wanted.sends.iter().filter(|send| !known.contains(send.path.as_str())).copied().collect()
+        let known: HashSet<u64> = if self.rule == rule { self.sends.iter().copied().collect() } else { HashSet::new() };
+        wanted.sends.iter().filter(|send| !known.contains(&mark(&send.path))).copied().collect()
     }
 }
 
@@ -277,7 +281,7 @@ pub fn tidy(catalog: &Catalog, limits: &Limits, threads: usize, stop: &(dyn Fn()
     let Some(found) = look(root, &stale, limits, &rule, threads, stop)? else { return Ok(0) };
     for (wanted, found) in stale.iter().zip(&found) {
         let parts = write::parts(root, wanted.report, found)?;
-        let sends = wanted.sends.iter().map(|send| send.path.clone()).collect();
+        let sends = wanted.sends.iter().map(|send| mark(&send.path)).collect();
         manifest.reports.insert(wanted.report.path.clone(), Entry { sends, rule: rule.clone(), parts });
     }
     manifest.reports.retain(|path, _| live.contains(path.as_str()));
