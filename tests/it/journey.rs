@@ -182,12 +182,12 @@ fn names_its_message(link: &LinkTruth) -> bool {
 
 #[test]
 fn reports_find_their_delivery_by_ids() {
-    let (desk, truth) = days(31, 15_000, true);
+    let (desk, truth) = days(31, 25_000, true);
     let known = known(&desk);
     assert_eq!(known.len(), truth.len());
     let (precision, recall, n) = measured(&known, truth.iter().filter(|link| names_its_message(link)), true);
     println!("with ids: {n} reports, precision {precision:.4}, recall {recall:.4}");
-    assert!(n > 80 && precision >= 0.995 && recall >= 0.98, "{n} reports, precision {precision}, recall {recall}");
+    assert!(n > 60 && precision >= 0.995 && recall >= 0.98, "{n} reports, precision {precision}, recall {recall}");
     let (precision, recall, n) = measured(&known, truth.iter(), true);
     println!("all: {n} reports, precision {precision:.4}, recall {recall:.4}");
     assert!(precision >= 0.995 && recall >= 0.93, "all {n} reports: precision {precision}, recall {recall}");
@@ -195,11 +195,11 @@ fn reports_find_their_delivery_by_ids() {
 
 #[test]
 fn reports_find_their_delivery_without_ids() {
-    let (desk, truth) = days(32, 15_000, false);
+    let (desk, truth) = days(32, 25_000, false);
     let known = known(&desk);
     let (precision, recall, n) = measured(&known, truth.iter(), false);
     println!("without ids: {n} reports, precision {precision:.4}, recall {recall:.4}");
-    assert!(n > 80 && precision >= 0.995 && recall >= 0.9, "{n} reports, precision {precision}, recall {recall}");
+    assert!(n > 60 && precision >= 0.995 && recall >= 0.9, "{n} reports, precision {precision}, recall {recall}");
 }
 
 const ACCT: &str = "type,timeLogged,timeQueued,orig,rcpt,dlvSourceIp,vmta,vmtaPool,jobId,dsnDiag,header_Message-Id\n";
