@@ -33,6 +33,8 @@ pub struct LinkTruth {
     pub user: String,
     /// Who runs the recipient's mailbox.
     pub provider: String,
+    /// The same, as far as the domain's name tells.
+    pub provider_by_name: String,
     /// The VMTA that sent it.
     pub vmta: String,
     /// The pool.
@@ -80,6 +82,7 @@ pub(super) fn of(
         job: jobs[message.job as usize].name.clone(),
         user: USERS[usize::from(message.user)].name.to_owned(),
         provider: PROVIDER_NAMES[PROFILES[domain.profile].provider as usize].to_owned(),
+        provider_by_name: PROVIDER_NAMES[domain.provider_by_name as usize].to_owned(),
         vmta: vmta.name.to_owned(),
         pool: POOLS[vmta.pool].to_owned(),
         source_ip: vmta.ip.to_owned(),

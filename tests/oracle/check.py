@@ -372,13 +372,13 @@ def attributed(truth, raw, links):
     """The truth's numbers by dimension, with reports where their delivery is: moved as the SQL over the CSVs finds them.
     Providers, which the CSVs do not tell, come from the generator's truth about reports."""
     by = {name: {value: {**flat(metrics)} for value, metrics in values.items()} for name, values in truth["by"].items()}
-    providers = {link["message_id"]: link["provider"] for link in links}
+    providers = {link["message_id"]: (link["provider"], link["provider_by_name"]) for link in links}
     user = "if({0} = '', '', regexp_extract({0}, '^[^-_.]+'))"
     dimensions = {
         "domain": ("s.domain", "e.domain"), "job": ("s.campaign", "e.campaign"),
         "user": (user.format("s.campaign"), user.format("e.campaign")), "vmta": ("s.vmta", "e.vmta"),
         "pool": ("s.pool", "e.pool"), "source_ip": ("s.source_ip", "e.source_ip"),
-        "provider": ("if(s.rcpt = '', '', 'own')", "if(s.rcpt = '', d.message_id, 'own')"),
+        "provider": ("if(e.type <> 'f', 'host', if(s.rcpt = '', '', 'name'))", "d.message_id"),
     }
     for dimension, (own, theirs) in dimensions.items():
         rows = raw.ask(f"""
@@ -388,9 +388,10 @@ def attributed(truth, raw, links):
                 join stored d on l.delivery = d.event group by all""")
         for before, after, complaints, bounces, events in rows:
             if dimension == "provider":
-                if after == "own":
+                by_host, by_name = providers[after]
+                if before == "host" or (before == "name" and by_name):
                     continue
-                after = providers[after]
+                before, after = "", by_host
             for value, sign in [(before, -1), (after, 1)]:
                 cell = by[dimension].setdefault(value, {})
                 for name, n in [("complaints", complaints), ("remote_bounces", bounces), ("rb_events", events)]:

@@ -9,7 +9,7 @@ use arrow::compute::{cast, take_record_batch};
 use arrow::datatypes::{DataType, Field, Int64Type, Schema, TimestampMicrosecondType};
 use hashbrown::HashMap;
 
-use super::rule::{Verdict, decide};
+use super::rule::{Verdict, decide, recipient};
 use super::scan::{Candidate, VALUES};
 use super::{Found, Part, base};
 use crate::catalog::control::Segment;
@@ -166,10 +166,12 @@ fn filled(batch: &RecordBatch, known: &[Option<&Known<'_>>], found: &Found) -> R
         let own = text_of(batch, name)?;
         let cell = |row: usize| -> Option<&str> {
             let own = (!own.is_null(row)).then(|| own.value(row)).filter(|own| !own.is_empty());
+            // A recipient that was made unreadable says less than the delivery's.
+            let readable = |own: &&str| *name != "recipient" || !recipient(own).is_empty();
             match known.get(row) {
                 Some(Some(Known::Of(candidate, _))) => {
                     let theirs = Some(word(found, candidate.values[value])).filter(|theirs| !theirs.is_empty());
-                    if OWN_FIRST.contains(name) { own.or(theirs) } else { theirs.or(own) }
+                    if OWN_FIRST.contains(name) { own.filter(readable).or(theirs).or(own) } else { theirs.or(own) }
                 }
                 _ => own,
             }
