@@ -125,6 +125,13 @@ pub enum Effect {
         /// Which row.
         row: RowId,
     },
+    /// Follow the message of a row.
+    Journey {
+        /// Comes back with its life.
+        serial: u64,
+        /// Which row.
+        row: RowId,
+    },
     /// Stop reading it.
     ForgetRawRow,
     /// Hide recipients, or show them.

@@ -609,6 +609,8 @@ pub fn update(state: &mut State, input: Input) -> Vec<Effect> {
         Input::Tick(_) => state.tick(),
         Input::Ingest(progress) => state.ingest(progress),
         Input::Catalog { generation, now } => return state.catalog(generation, now),
+        Input::Relinked if !state.paused => return state.ask_visible(Urgency::Anew),
+        Input::Relinked => {}
         Input::Answered(ticket, answer) => return state.answered(ticket, answer),
         Input::Estimated(ticket, estimate) => {
             if let Some(slot) = state.slot_mut(ticket.slot) {
@@ -624,6 +626,7 @@ pub fn update(state: &mut State, input: Input) -> Vec<Effect> {
         Input::Removed(result) => return state.removed(result),
         Input::Rejects(serial, rejects) => state.rejects_read(serial, rejects),
         Input::RawRow(row, found) => state.explorer.raw = Some((row, found)),
+        Input::Journeys(serial, found) => state.journey_found(serial, found),
         Input::Notice(failure) => state.notice = Some(Notice::from(failure)),
     }
     Vec::new()

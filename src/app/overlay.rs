@@ -2,6 +2,7 @@
 //! open. Each answers a key with what should become of it.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use tui_input::{Input as Line, InputRequest};
 
@@ -12,6 +13,7 @@ use crate::app::filter_bar::FilterBar;
 use crate::app::palette::Palette;
 use crate::app::sql_prompt::SqlPrompt;
 use crate::config::keys::{Key, KeyPress};
+use crate::journey::Journeys;
 use crate::query::field::Field;
 use crate::query::question::Failure;
 use crate::query::table::{Unit, Value};
@@ -44,6 +46,8 @@ pub enum Overlay {
     File(Box<FileSheet>),
     /// What a reply means, and what to do.
     Reply(ReplySheet),
+    /// The life of a message.
+    Journey(Box<JourneySheet>),
 }
 
 /// Edits a line of text; true if the key was one of an editor's.
@@ -211,6 +215,17 @@ pub struct FileSheet {
 pub struct ReplySheet {
     /// What is known of it, by name; texts may hold anything that a log file holds.
     pub cells: Vec<(&'static str, Value, Unit)>,
+    /// Lines scrolled past.
+    pub scroll: usize,
+}
+
+/// The life of a message.
+#[derive(Debug, Clone)]
+pub struct JourneySheet {
+    /// The lives that were found; nothing while they are looked for.
+    pub found: Option<Result<Arc<Journeys>, Failure>>,
+    /// The serial of the asking.
+    pub serial: u64,
     /// Lines scrolled past.
     pub scroll: usize,
 }

@@ -162,6 +162,21 @@ pub enum Command {
         #[command(flatten)]
         output: Output,
     },
+    /// The life of one message: received, attempts, delivered or bounced, remote bounce, complaint.
+    Journey {
+        /// A message id, an envelope id or a recipient.
+        #[arg(value_name = "ID|RECIPIENT")]
+        who: String,
+        /// Most messages, the newest first; 10 on a terminal, all if piped.
+        #[arg(long)]
+        limit: Option<usize>,
+        /// Time range and filters; one event of a message must pass them.
+        #[command(flatten)]
+        scope: ScopeFlags,
+        /// How it is printed.
+        #[command(flatten)]
+        output: Output,
+    },
     /// Write a view to a file, whole or not at all.
     Export {
         /// Which view: a report, `events`, `files`, or a panel of a tab as the screen asks it.

@@ -84,6 +84,8 @@ pub struct Config {
     pub retention: Retention,
     /// How questions are answered.
     pub query: Query,
+    /// How events of one message find each other.
+    pub journey: Journey,
     /// The screen.
     pub ui: Ui,
     /// Further providers, before the built-in ones: name → MX suffixes and domains.
@@ -309,6 +311,22 @@ pub struct Query {
     pub min_n: i64,
 }
 
+/// How events of one message find each other (SPEC §5).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Journey {
+    /// Hours within which sender and recipient tell that two rows belong together.
+    pub window_hours: u32,
+    /// Days after a delivery in which its complaints and remote bounces are looked for by every other key.
+    pub reach_days: u32,
+}
+
+impl Default for Journey {
+    fn default() -> Self {
+        Self { window_hours: 72, reach_days: 14 }
+    }
+}
+
 /// The screen.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -349,6 +367,7 @@ impl Default for Config {
             ingest: Ingest::default(),
             retention: Retention::default(),
             query: Query::default(),
+            journey: Journey::default(),
             ui: Ui::default(),
             providers: BTreeMap::new(),
             bounce_classes: BounceOverrides::default(),

@@ -52,7 +52,11 @@ const CARDS: Panel = Panel {
             column: "complaint_rate",
             unit: Unit::Fraction,
             good: Good::Down,
-            detail: &[("", "complaints", Unit::Count), ("of FBL", "complaint_rate_of", Unit::Count)],
+            detail: &[
+                ("", "complaints", Unit::Count),
+                ("of FBL", "complaint_rate_of", Unit::Count),
+                ("attr.", "complaints_attributed_rate", Unit::Fraction),
+            ],
         },
         Card {
             title: "RB events",

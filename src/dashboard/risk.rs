@@ -57,6 +57,7 @@ const COMPLAINED: Panel = Panel {
         col("complaint_rate", "rate", Unit::Fraction, Good::Down, 0),
         col("complaints", "compl.", Unit::Count, Good::Down, 1),
         col("complaint_rate_of", "of FBL", Unit::Count, Good::Neutral, 2),
+        col("complaints_unattributed", "unattr.", Unit::Count, Good::Neutral, 4),
     ]),
     drill: Some(Field::User),
     order: Some("complaint_rate_low"),

@@ -17,7 +17,7 @@ use super::raw::Resolved;
 use super::replies::{FirstSeen, ReplyGroup, Span};
 use super::scope::Scope;
 use super::time::{DAY, HOUR};
-use crate::catalog::control::Segment;
+use crate::catalog::control::{Link, Segment};
 use crate::catalog::rollup::{COUNT_BUCKET, LATENCY_BUCKET, LATENCY_DIMENSIONS};
 use crate::catalog::{Snapshot, pack};
 use crate::event::Micros;
@@ -434,7 +434,8 @@ impl Engine {
             let Some(pack) = pack else { return Ok(None) };
             // A role filter shows copies that are events among those roles alone.
             let hidden = !plan.resolved.holds(segment);
-            let piece = |pack, quarters, rows| Piece::new(pack, segment.date, hidden, quarters, rows);
+            let attributed = segment.link == Link::Attributed;
+            let piece = |pack, quarters, rows| Piece::new(pack, segment.date, (hidden, attributed), quarters, rows);
             let inside = match (segment.min_time, segment.max_time) {
                 (Some(min), Some(max)) => from.is_none_or(|from| from <= min) && until.is_none_or(|until| max < until),
                 _ => true,

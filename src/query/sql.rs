@@ -54,7 +54,10 @@ impl Engine {
             };
             context.register_table(name, table).map(|_| ()).map_err(Failure::from_engine)
         };
-        register("events", Arc::new(SegmentTable::new(&snapshot, |segment| segment.is_events())))?;
+        register(
+            "events",
+            Arc::new(SegmentTable::new(&snapshot, |segment| segment.is_events() && !segment.link.is_made())),
+        )?;
         register("copies", Arc::new(SegmentTable::new(&snapshot, |segment| !segment.is_events())))?;
         register("files", Arc::new(files_table(&files).map_err(Failure::from_engine)?))?;
         let incidents = self.catalog().incidents().and_then(|incidents| incidents.all()).unwrap_or_default();

@@ -8,6 +8,7 @@ use futures::future::BoxFuture;
 use crate::app::effect::{Format, RowId};
 use crate::app::explorer::RawRow;
 use crate::app::files::Reject;
+use crate::journey::Journeys;
 use crate::query::estimate::Estimate;
 use crate::query::field::Field;
 use crate::query::question::{Answer, Failure, Question};
@@ -47,6 +48,9 @@ pub trait Backend: Send + Sync + 'static {
 
     /// A row as it stands in its log file; why not, if it can't be shown.
     fn raw_row(&self, row: RowId) -> BoxFuture<'static, Result<RawRow, String>>;
+
+    /// The life of the message that a row tells of.
+    fn journey(&self, row: RowId) -> BoxFuture<'static, Result<Journeys, Failure>>;
 
     /// Hides recipients in everything from now on, or shows them.
     fn mask(&self, mask: bool);

@@ -85,6 +85,21 @@ fn the_reports_are_documented() {
          the row came in; `pmtop reply TEXT` tells what the catalogue says now, rules of the configuration (`[[replies]]`) first. `first_seen` is when the words were first seen\n\
          of this provider, whatever the scope: in all events that the catalog holds. `new`: they were not there when the screen was last left (null before the first visit).\n\
          `trend` is `n` in 24 equal parts of the time range. With `--compare` `n_before` and `n_change` stand behind.\n\n\
+         ## Complaints and remote bounces\n\n\
+         They count when they are reported, under the job, user, sender, VMTA, pool and source IP of the delivery that they are about: in\n\
+         groups and filters of every report, of `events`, of exports and on the screen. The delivery is found by message id and recipient, then by job\n\
+         and recipient, then by the custom header, then by sender and recipient within `journey.window_hours`; the first key that leaves one message\n\
+         wins, and what both rows say must not differ. A sender of its own for each message (VERP) stands for a recipient that the report\n\
+         leaves out. Recipient, domain and provider stay the report's own where it has them. A report of which no delivery or several are\n\
+         found stands under what it says itself; `complaints_unattributed` counts those complaints. A filter on `type` or `file` that leaves\n\
+         deliveries out gives what a catalog of the rest would give: reports say no more than their own cells. `pmtop sql` and other programs read\n\
+         rows as they were logged. Days whose rows have left, or that wait for their packs, count reports as they were logged, too.\n\n\
+         ## Journey\n\n\
+         `pmtop journey ID|RECIPIENT [--limit N] [filters]` follows a message id, an envelope id, or all messages of a recipient, newest first;\n\
+         exit code 1 if there are none. JSON: one array of messages with `key` (the weakest that holds it together: `message_id`, `job_id`,\n\
+         `custom_header`, `window`), `message_id`, `env_id`, `recipient`, `job`, `user`, `sender`, `provider`, `ambiguous` and `events`: each with\n\
+         `time`, `kind`, `record_type`, `attempt`, `vmta`, `vmta_pool`, `source_ip`, `dsn_mta`, `smtp_status`, `reply`, `reply_class`,\n\
+         `bounce_class`, `latency_ms`, `size_bytes`, `key`, `ambiguous`, `candidates`, `file_id`, `row_number`. CSV and Markdown have a row an event.\n\n\
          ## What `pmtastats` prints\n\n\
          | pmtastats | here |\n|---|---|\n\
          | bounce-categories, with 4.X.X and 5.X.X apart, by reason, by domain, by both | `categories`, `categories --by domain`, `operations --by bounce-category` |\n\

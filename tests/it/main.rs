@@ -23,6 +23,7 @@ mod fuzz;
 mod hands;
 mod incidents;
 mod ingest;
+mod journey;
 mod journeys;
 mod large;
 mod live;

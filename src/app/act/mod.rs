@@ -7,6 +7,7 @@ mod copying;
 mod drilling;
 mod export;
 mod filing;
+mod following;
 mod keeping;
 mod moving;
 mod order;
@@ -103,6 +104,7 @@ impl State {
             Action::PreviousMatch => return self.next_match(false),
             Action::Columns => self.open_columns(),
             Action::Details => return self.open_details(),
+            Action::Journey | Action::JourneyOfRow => return self.open_journey(),
             Action::RetryFile => return self.retry_file(),
             Action::RemoveFile => return self.remove_file(),
             Action::Palette => self.open_palette(""),

@@ -15,6 +15,8 @@ impl State {
                 | Action::Sql
                 | Action::SqlOfPanel
                 | Action::Details
+                | Action::Journey
+                | Action::JourneyOfRow
                 | Action::RetryFile
                 | Action::RemoveFile
                 | Action::AddFiles

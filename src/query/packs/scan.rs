@@ -44,6 +44,8 @@ pub struct Piece {
     pub(super) date: Option<i32>,
     /// Copies of other segments' events.
     pub(super) hidden: bool,
+    /// Reports whose deliveries are known.
+    attributed: bool,
     /// Its quarters; `None`: all of them.
     pub(super) quarters: Option<(usize, usize)>,
     /// How many rows it stands for, roughly.
@@ -54,11 +56,11 @@ impl Piece {
     pub(in crate::query) const fn new(
         loaded: Arc<Loaded>,
         date: Option<i32>,
-        hidden: bool,
+        (hidden, attributed): (bool, bool),
         quarters: Option<(usize, usize)>,
         rows: i64,
     ) -> Self {
-        Self { loaded, date, hidden, quarters, rows }
+        Self { loaded, date, hidden, attributed, quarters, rows }
     }
 }
 
@@ -231,7 +233,8 @@ impl<'a> Ready<'a> {
         } else {
             let class = word(4);
             let rate_reply = ReplyClass::parse(&word(5)).is_some_and(ReplyClass::is_rb);
-            Outcome { role: &word(0), kind: &kind, bounce_class: &class, rate_reply, fbl: true }.mask()
+            let mask = Outcome { role: &word(0), kind: &kind, bounce_class: &class, rate_reply, fbl: true }.mask();
+            if piece.attributed { mask & !(1 << Measure::Unattributed as u16) } else { mask }
         };
         OutcomeOf {
             passes: passes && status,

@@ -7,6 +7,7 @@ pub(super) mod detail;
 mod file;
 mod filter;
 mod help;
+mod journey;
 mod palette;
 mod range;
 mod reply;
@@ -45,6 +46,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, body: Rect, state: &State, geometry: &
         Some(Overlay::Confirm(confirm)) => confirm::draw(frame, body, state, confirm),
         Some(Overlay::File(sheet)) => file::draw(frame, body, state, sheet, geometry),
         Some(Overlay::Reply(sheet)) => reply::draw(frame, body, state, sheet, geometry),
+        Some(Overlay::Journey(sheet)) => journey::draw(frame, body, state, sheet, geometry),
         None => {}
     }
 }
