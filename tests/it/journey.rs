@@ -15,11 +15,12 @@ use pmtop::cli;
 use pmtop::demo::{self, LinkTruth};
 use pmtop::journey::{self, Ask, Journeys, Who};
 use pmtop::query::field::Field;
-use pmtop::query::question::Report;
+use pmtop::query::question::{Answer, Question, Report};
 use pmtop::query::scope::Scope;
+use pmtop::query::table::{Head, Unit, Value};
 use serde_json::Value as Json;
 
-use crate::screens::Screen;
+use crate::screens::{Screen, canned};
 use crate::support::{Desk, scope};
 
 /// Generated days in a catalog, with message ids or without, and the truth about their reports.
@@ -374,12 +375,25 @@ fn what_is_kept_beside_the_events_may_be_lost() {
     }
 }
 
+/// A canned answer whose events say which rows they are.
+fn numbered(question: &Question) -> Answer {
+    let mut answer = canned::answer(question);
+    if question.report == Report::Events {
+        let heads = ["file_id", "row_number"].map(|name| Head { name: Arc::from(name), unit: Unit::Count });
+        answer.table.heads.extend(heads);
+        for (row, at) in answer.table.rows.iter_mut().zip(0..) {
+            row.extend([Value::Int(7), Value::Int(at)]);
+        }
+    }
+    answer
+}
+
 #[test]
 fn an_event_leads_to_its_journey_and_back() {
     for (wide, high) in [(80, 24), (160, 50)] {
         let mut screen = Screen::answered(wide, high);
         screen.keys("5");
-        screen.answer();
+        screen.answer_with(|question| Ok(numbered(question)));
         screen.keys("j j enter");
         let cursor = screen.state.board().panels[0].cursor;
         screen.effects.clear();
