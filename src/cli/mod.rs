@@ -3,7 +3,9 @@
 mod doctor;
 mod explain;
 mod export;
+pub mod incidents;
 mod ingest;
+mod reply;
 mod run;
 pub mod view;
 
@@ -26,6 +28,7 @@ use crate::query::question::{Bucket, Compare};
 use crate::query::scope::Scope;
 use crate::query::time::{self, TimeRange, Width};
 use crate::report::print::Format;
+use crate::runtime::store::{self, Store};
 
 pub use doctor::doctor;
 pub use export::FileFormat;
@@ -191,13 +194,46 @@ pub enum Command {
         #[arg(long, value_name = "PATH")]
         out: Option<PathBuf>,
     },
-    /// Read-only SQL over `events`, `copies` and `files`.
+    /// Read-only SQL over `events`, `copies`, `files` and `incidents`.
     Sql {
         /// One statement.
         statement: String,
         /// How it is printed.
         #[command(flatten)]
         output: Output,
+    },
+    /// What rules found: throttling, blocks, bounces, complaints, outages, … with their causes.
+    Incidents {
+        /// What to do; without it incidents are listed.
+        #[command(subcommand)]
+        action: Option<incidents::IncidentsAction>,
+        /// Which of them.
+        #[command(flatten)]
+        which: incidents::Which,
+        /// Time range and filters: those that touch them.
+        #[command(flatten)]
+        scope: ScopeFlags,
+        /// How they are printed.
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Incidents in one line each: what goes on first.
+    Insights {
+        /// Time range and filters.
+        #[command(flatten)]
+        scope: ScopeFlags,
+        /// How they are printed.
+        #[command(flatten)]
+        output: Output,
+    },
+    /// What SMTP replies mean: provider, class, whom it is held against, meaning, advice, template; one JSON object a line.
+    Reply {
+        /// Who answered: a provider, or its domain; told from the reply where it is not said.
+        #[arg(long)]
+        provider: Option<String>,
+        /// The reply, or several in quotes; without any, or with `-`, one a line from standard input.
+        #[arg(value_name = "TEXT")]
+        texts: Vec<String>,
     },
     /// Prove that the catalog is whole; exit code 1 with a line for everything that is not.
     Fsck {
@@ -509,5 +545,9 @@ pub fn engine(config: &Config) -> anyhow::Result<Arc<Engine>> {
     let catalog = Catalog::open(&config.catalog)?;
     let providers =
         Providers::with_overrides(derive::own_providers(config)).map_err(|error| anyhow::anyhow!("{error}"))?;
-    Engine::new(catalog, config, providers).map_err(|failure| anyhow::anyhow!("{failure}"))
+    let engine = Engine::new(catalog, config, providers).map_err(|failure| anyhow::anyhow!("{failure}"))?;
+    if let Some(replies) = Store::new(store::default_folder()).visit(&config.catalog) {
+        engine.visit().remember(replies);
+    }
+    Ok(engine)
 }

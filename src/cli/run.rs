@@ -5,7 +5,9 @@ use std::io::{IsTerminal as _, Write};
 use anyhow::bail;
 use clap::{CommandFactory as _, ValueEnum as _};
 
-use super::{BucketName, Cli, Command, ConfigAction, FilesAction, Output, ReportName, View, engine, ingest, usage};
+use super::{
+    BucketName, Cli, Command, ConfigAction, FilesAction, Output, ReportName, View, engine, ingest, reply, usage,
+};
 use crate::catalog::Catalog;
 use crate::catalog::fsck::fsck;
 use crate::config::Config;
@@ -78,6 +80,9 @@ pub fn run(config: &Config, command: Command) -> anyhow::Result<u8> {
         }
         Command::Sql { statement, output } => {
             let engine = engine(config)?;
+            if statement.to_lowercase().contains("incidents") {
+                super::incidents::look(config, &engine)?;
+            }
             let table = engine.block_on(engine.sql(&statement)).map_err(|failure| anyhow::anyhow!("{failure}"))?;
             warn_of_damage(&engine);
             if table.more {
@@ -85,6 +90,11 @@ pub fn run(config: &Config, command: Command) -> anyhow::Result<u8> {
             }
             emit(&output, &table)
         }
+        Command::Incidents { action, which, scope, output } => {
+            super::incidents::run(config, action, &which, &scope, &output)
+        }
+        Command::Insights { scope, output } => super::incidents::insights(config, &scope, &output),
+        Command::Reply { provider, texts } => reply::explain(config, provider.as_deref(), &texts),
         Command::Fsck { repair, output } => {
             let findings = fsck(&config.catalog, repair)?;
             emit(&output, &report::findings(&findings))?;
@@ -94,6 +104,7 @@ pub fn run(config: &Config, command: Command) -> anyhow::Result<u8> {
         }
         Command::Config { action: ConfigAction::Check } => {
             derive::Rules::new(config)?;
+            crate::insight::rule::Rule::all(&config.rules)?;
             eprintln!("pmtop: the settings are fine");
             Ok(0)
         }

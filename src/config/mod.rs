@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::event::bounce::BounceOverrides;
+use crate::event::provider::{OTHER, Providers};
+use crate::reply::{Catalogue, Entry};
 
 pub mod keys;
 pub mod theme;
@@ -88,8 +90,107 @@ pub struct Config {
     pub providers: BTreeMap<String, Provider>,
     /// Reply classes, statuses or bounce categories → hard, soft, block; before the built-in table.
     pub bounce_classes: BounceOverrides,
+    /// Thresholds of rules, by the rule's name; what is not named keeps the rule's own.
+    pub rules: BTreeMap<String, Rule>,
+    /// What replies mean, before the built-in catalogue.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub replies: Vec<Entry>,
     /// Action name → keys.
     pub keys: BTreeMap<String, Vec<String>>,
+}
+
+/// What is changed of a rule.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Rule {
+    /// Whether it is asked at all.
+    pub enabled: bool,
+    /// From here on it is worth a look.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub warn: Option<f64>,
+    /// From here on someone is needed today.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub high: Option<f64>,
+    /// From here on someone is needed now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub critical: Option<f64>,
+    /// And it must be so many times the usual.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub times_base: Option<f64>,
+    /// Fewer rows that speak against somebody are nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub min_hits: Option<i64>,
+    /// Nor is anything of fewer rows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub min_of: Option<i64>,
+    /// Thresholds for some mail only; the last that fits holds.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub only: Vec<RuleFor>,
+}
+
+impl Rule {
+    /// The thresholds that are changed for all mail.
+    pub const fn thresholds(&self) -> RuleOverride {
+        RuleOverride {
+            warn: self.warn,
+            high: self.high,
+            critical: self.critical,
+            times_base: self.times_base,
+            min_hits: self.min_hits,
+            min_of: self.min_of,
+        }
+    }
+}
+
+impl Default for Rule {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            warn: None,
+            high: None,
+            critical: None,
+            times_base: None,
+            min_hits: None,
+            min_of: None,
+            only: Vec::new(),
+        }
+    }
+}
+
+/// Thresholds for some mail only.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RuleFor {
+    /// The thresholds.
+    #[serde(flatten)]
+    pub thresholds: RuleOverride,
+    /// Of whom: field → value; `*` is a wildcard.
+    #[serde(flatten)]
+    pub of: BTreeMap<String, String>,
+}
+
+/// Thresholds that are changed; what is left out stays.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RuleOverride {
+    /// From here on it is worth a look.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub warn: Option<f64>,
+    /// From here on someone is needed today.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub high: Option<f64>,
+    /// From here on someone is needed now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub critical: Option<f64>,
+    /// And it must be so many times the usual.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub times_base: Option<f64>,
+    /// Fewer rows that speak against somebody are nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub min_hits: Option<i64>,
+    /// Nor is anything of fewer rows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub min_of: Option<i64>,
 }
 
 /// Who looks (SPEC §12).
@@ -251,6 +352,8 @@ impl Default for Config {
             ui: Ui::default(),
             providers: BTreeMap::new(),
             bounce_classes: BounceOverrides::default(),
+            rules: BTreeMap::new(),
+            replies: Vec::new(),
             keys: BTreeMap::new(),
         }
     }
@@ -340,7 +443,31 @@ impl Config {
         if self.query.memory_mb < 32 {
             return refuse("query.memory_mb", format!("{} is too little; at least 32", self.query.memory_mb));
         }
-        Ok(())
+        self.check_replies()
+    }
+
+    /// Refuses rules for replies that would never count, or always.
+    fn check_replies(&self) -> Result<(), Error> {
+        if self.replies.is_empty() {
+            return Ok(());
+        }
+        let refuse = |why: String| Error::Value { key: "replies", why };
+        let providers = Providers::builtin();
+        for (number, entry) in (1..).zip(&self.replies) {
+            let nth = |why: &dyn std::fmt::Display| refuse(format!("entry {number}: {why}"));
+            entry.check().map_err(|error| nth(&error))?;
+            let Some(name) = &entry.provider else { continue };
+            let is_own = self.providers.keys().any(|own| own.eq_ignore_ascii_case(name));
+            if !is_own && providers.get(name).is_none() && !name.eq_ignore_ascii_case(OTHER) {
+                let all: Vec<&str> = providers.all().iter().map(|known| known.name.as_str()).collect();
+                return Err(nth(&format!(
+                    "no provider is called {name:?}; write {}, {OTHER}, or describe it under [providers.{name:?}]",
+                    all.join(", ")
+                )));
+            }
+        }
+        // Each may be fine, and all together too much.
+        Catalogue::with_entries(self.replies.clone()).map(drop).map_err(|error| refuse(error.to_string()))
     }
 
     /// Whether recipients are hidden at the start.
@@ -369,6 +496,32 @@ mod tests {
     fn a_user_pattern_without_its_group_is_refused() {
         let error = Config::parse("[ingest]\nuser_from_job = \"^.\"\n", Path::new("c")).unwrap_err();
         assert!(error.to_string().contains("(?P<user>"), "{error}");
+    }
+
+    #[test]
+    fn a_rule_for_replies_is_refused_by_its_number_and_reason() {
+        let refused = |rule: &str| {
+            let good = "[[replies]]\nprovider = 'google'\nmatch = 'frobnicated'\nclass = 'policy'\n";
+            assert!(Config::parse(good, Path::new("c")).is_ok());
+            Config::parse(&format!("{good}[[replies]]\n{rule}"), Path::new("c")).unwrap_err().to_string()
+        };
+        for (rule, words) in [
+            ("match = '(x'\nclass = 'policy'", vec!["`replies`: entry 2", "(x"]),
+            ("match = ''\nclass = 'policy'", vec!["entry 2", "every reply"]),
+            ("match = 'a|'\nclass = 'policy'", vec!["entry 2", "every reply"]),
+            ("match = 'a'\nclass = 'polity'", vec!["polity", "line", "greylist"]),
+            ("match = 'a'\nclass = 'policy'\nscope = 'us'", vec!["us", "configuration"]),
+            ("match = 'a'\nclass = 'policy'\nadvise = 'x'", vec!["advise", "advice"]),
+            ("match = 'a'\nclass = 'policy'\nprovider = 'Gmail'", vec!["entry 2", "Gmail", "Google"]),
+            ("class = 'policy'", vec!["match"]),
+        ] {
+            let message = refused(rule);
+            assert!(words.iter().all(|word| message.contains(word)), "{rule}: {message}");
+        }
+        let own =
+            "[providers.Ours]\nmx = ['.mx.example']\n[[replies]]\nprovider = 'ours'\nmatch = 'a'\nclass = 'tls'\n";
+        let config = Config::parse(own, Path::new("c")).unwrap();
+        assert_eq!(Config::parse(&config.print().unwrap(), Path::new("c")).unwrap(), config);
     }
 
     #[test]

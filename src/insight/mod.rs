@@ -1,4 +1,12 @@
 //! What the numbers mean: rules find incidents in log time, explanations find what they have in common.
 
+pub mod baseline;
+pub mod causes;
 pub mod explain;
 pub mod incident;
+pub mod judge;
+pub mod rule;
+pub mod segment;
+pub mod series;
+pub mod signal;
+pub mod watch;
