@@ -21,7 +21,7 @@ fn row(kind: &str, day: u32, second: u32, (domain, ip): (&str, u32), diag: &str)
     format!(
         "{kind},2026-11-{day:02} {clock}+0000,2026-11-{day:02} 09:59:00+0000,s{day}-{second}@own.example,\
          u{kind}{day}-{second}-{ip}@{domain},job-{day},{status},\"{diag}\",,smtp,v{ip},192.0.2.{ip},user{}\n",
-        second % 2
+        second / 60 % 2
     )
 }
 

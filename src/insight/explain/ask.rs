@@ -1,8 +1,9 @@
 //! Counts what an explanation needs: the cells of window and baseline, then the first contributor's course, rows and
 //! replies.
 
-use std::collections::HashMap;
 use std::sync::Arc;
+
+use hashbrown::HashMap;
 
 use super::baseline::{baseline, in_quarters};
 use super::metric::{Gauge, Metric};
@@ -14,7 +15,7 @@ use crate::catalog::rollup::{latency_bucket, log_gamma};
 use crate::event::Micros;
 use crate::query::field::Field;
 use crate::query::filter::Filter;
-use crate::query::joint::{Cell, Joint, Wish, dimension};
+use crate::query::joint::{Cell, Joint, What, Who, Wish, dimension};
 use crate::query::question::Failure;
 use crate::query::replies::ReplyGroup;
 use crate::query::scope::Scope;
@@ -130,6 +131,24 @@ fn p95(joint: &Joint) -> Option<i64> {
     Some(if bucket < 0 { 0 } else { (f64::from(bucket) * log_gamma()).exp().floor() as i64 })
 }
 
+/// What stands for a latency that is not slow, once cells are folded; a slow one is one more.
+const FAST: u16 = 1;
+
+/// Cells that tell slow latencies from others, and no more.
+fn fold(joint: Joint, slow: u16) -> Joint {
+    let mut sums: HashMap<(Who, What, u16), i64> = HashMap::new();
+    for cell in joint.cells {
+        let latency = match cell.latency {
+            0 => 0,
+            latency if latency <= slow => FAST,
+            _ => FAST + 1,
+        };
+        *sums.entry((cell.who, cell.what, latency)).or_default() += cell.n;
+    }
+    let cell = |((who, what, latency), n)| Cell { who, what, quarter: 0, latency, n };
+    Joint { cells: sums.into_iter().map(cell).collect() }
+}
+
 /// The metric whose change stands out most: by its first contributor, with a tenth of what is usual as noise.
 fn most_changed(now: &Joint, before: &Joint, weight: f64, slow: u16, words: &Words<'_>) -> Metric {
     let mut best = (0.0, Metric::Deferral);
@@ -161,19 +180,24 @@ impl Asked<'_> {
         let baseline = baseline(range, oldest);
         let latency = request.metric.is_none_or(|metric| metric == Metric::Latency);
         let wish = Wish { dimensions: u8::MAX, quarters: false, latency };
-        let now = self.joint(range, &[], wish)?;
-        let before = self.joints(&baseline.ranges, &[], wish)?;
+        let mut now = self.joint(range, &[], wish)?;
+        let mut before = self.joints(&baseline.ranges, &[], wish)?;
         let word = |number: u32| self.engine.word(number);
         let fbl = |provider: &str| self.engine.is_fbl(provider);
         let words = Words { word: &word, fbl: &fbl };
         let slow_ms = request.slow_ms.or_else(|| p95(&before).or_else(|| p95(&now)));
         let slow = slow_ms.map_or(u16::MAX, |ms| place_of(latency_bucket(ms)));
+        // From here on a latency is slow or not: far fewer cells.
+        let folded = if latency { FAST } else { slow };
+        if latency {
+            (now, before) = (fold(now, slow), fold(before, slow));
+        }
         let metric = match request.metric {
             Some(metric) => metric,
-            None => most_changed(&now, &before, weight(range, &baseline), slow, &words),
+            None => most_changed(&now, &before, weight(range, &baseline), folded, &words),
         };
         let gauge = Gauge { metric, slow };
-        let mut found = explain(&now, &before, (range, baseline), &gauge, &words);
+        let mut found = explain(&now, &before, (range, baseline), &Gauge { metric, slow: folded }, &words);
         if metric == Metric::Latency {
             found.slow_ms = slow_ms;
         }
@@ -367,10 +391,10 @@ fn dominant(
     for group in now {
         let key = (Arc::from(group.template.as_str()), group.class.clone());
         match groups.entry(key) {
-            std::collections::hash_map::Entry::Vacant(entry) => {
+            hashbrown::hash_map::Entry::Vacant(entry) => {
                 entry.insert(group);
             }
-            std::collections::hash_map::Entry::Occupied(mut entry) => {
+            hashbrown::hash_map::Entry::Occupied(mut entry) => {
                 let known = entry.get_mut();
                 // The words of the provider with most of them.
                 let n = known.n + group.n;

@@ -78,6 +78,9 @@ const LEAST_SHARE: f64 = 0.05;
 /// at least so many times what is usual.
 const REST_SHARE: f64 = 0.08;
 const REST_LIFT: f64 = 3.0;
+/// Sets are about as good if they are worse than the best by no more than this part; and those of as many values.
+const NEAR: f64 = 0.005;
+const NEAR_ALIKE: f64 = 0.03;
 /// The most contributors.
 const MOST: usize = 8;
 /// Values of each dimension and direction that are looked at more than once.
@@ -260,8 +263,12 @@ impl<'a> Finder<'a> {
         candidates.retain(|candidate| is_notable(&candidate.sums, self.up));
         let most = candidates.iter().map(|candidate| candidate.gain).fold(0.0, f64::max);
         // Sets that are about as good are told apart by how they read.
-        let nearly = most - 4.0 - 0.005 * most;
-        let near = candidates.iter().filter(|candidate| candidate.gain >= nearly);
+        let first = candidates.iter().max_by_key(|candidate| steady(candidate.gain))?;
+        let near = candidates.iter().filter(|candidate| {
+            // Which of two values is named matters less than how many are.
+            let slack = if candidate.set.len() == first.set.len() { NEAR_ALIKE } else { NEAR };
+            candidate.gain >= most - 4.0 - slack * most
+        });
         let best = near.min_by_key(|candidate| {
             let (filters, rank, named) = self.awkwardness(&candidate.set);
             (filters, rank, Reverse(steady(candidate.gain)), named)
