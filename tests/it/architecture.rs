@@ -18,12 +18,29 @@ const TABLE: &[(&str, &[&str])] = &[
     ("report", &["text", "event", "catalog", "query"]),
     ("insight", &["text", "event", "config", "catalog", "reply", "query", "report"]),
     ("export", &["text", "event", "catalog", "query", "report"]),
+    ("hook", &["text", "event", "config", "catalog", "query", "insight"]),
+    ("prom", &["text", "event", "config", "catalog", "query", "report", "insight"]),
     ("app", &["text", "event", "config", "query", "dashboard", "ingest"]),
     ("ui", &["text", "event", "config", "query", "dashboard", "ingest", "app"]),
     (
         // The inbox: `doctor` tries whether its folders can be watched.
         "cli",
-        &["text", "event", "config", "inbox", "catalog", "ingest", "query", "dashboard", "report", "export", "app"],
+        &[
+            "text",
+            "event",
+            "config",
+            "inbox",
+            "catalog",
+            "ingest",
+            "query",
+            "dashboard",
+            "report",
+            "insight",
+            "export",
+            "hook",
+            "prom",
+            "app",
+        ],
     ),
     (
         "runtime",
@@ -38,6 +55,8 @@ const TABLE: &[(&str, &[&str])] = &[
             "dashboard",
             "report",
             "export",
+            "hook",
+            "prom",
             "app",
             "ui",
         ],
@@ -61,6 +80,7 @@ const FENCES: &[(&str, &[&str])] = &[
     ("clap", &["cli", "report"]),
     ("tokio", &["runtime", "query", "cli", "screen"]),
     ("sha2", &["ingest"]),
+    ("ureq", &["hook"]),
 ];
 
 fn sources(folder: &Path, out: &mut Vec<PathBuf>) {
