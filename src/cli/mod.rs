@@ -4,6 +4,7 @@ mod doctor;
 mod evidence;
 mod export;
 mod hooks;
+pub mod incidents;
 mod ingest;
 mod run;
 pub mod view;
@@ -180,6 +181,30 @@ pub enum Command {
         /// One statement.
         statement: String,
         /// How it is printed.
+        #[command(flatten)]
+        output: Output,
+    },
+    /// What rules found: throttling, blocks, bounces, complaints, outages, … with their causes.
+    Incidents {
+        /// What to do; without it incidents are listed.
+        #[command(subcommand)]
+        action: Option<incidents::IncidentsAction>,
+        /// Which of them.
+        #[command(flatten)]
+        which: incidents::Which,
+        /// Time range and filters: those that touch them.
+        #[command(flatten)]
+        scope: ScopeFlags,
+        /// How they are printed.
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Incidents in one line each: what goes on first.
+    Insights {
+        /// Time range and filters.
+        #[command(flatten)]
+        scope: ScopeFlags,
+        /// How they are printed.
         #[command(flatten)]
         output: Output,
     },

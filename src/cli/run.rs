@@ -82,6 +82,10 @@ pub fn run(config: &Config, command: Command) -> anyhow::Result<u8> {
             }
             emit(&output, &table)
         }
+        Command::Incidents { action, which, scope, output } => {
+            super::incidents::run(config, action, &which, &scope, &output)
+        }
+        Command::Insights { scope, output } => super::incidents::insights(config, &scope, &output),
         Command::Fsck { repair, output } => {
             let findings = fsck(&config.catalog, repair)?;
             emit(&output, &report::findings(&findings))?;
@@ -94,6 +98,7 @@ pub fn run(config: &Config, command: Command) -> anyhow::Result<u8> {
         Command::Evidence { id, out } => super::evidence::run(config, &id, out.as_deref()),
         Command::Config { action: ConfigAction::Check } => {
             derive::Rules::new(config)?;
+            crate::insight::rule::Rule::all(&config.rules)?;
             eprintln!("pmtop: the settings are fine");
             Ok(0)
         }

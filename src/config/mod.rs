@@ -94,8 +94,104 @@ pub struct Config {
     pub providers: BTreeMap<String, Provider>,
     /// Reply classes, statuses or bounce categories → hard, soft, block; before the built-in table.
     pub bounce_classes: BounceOverrides,
+    /// Thresholds of rules, by the rule's name; what is not named keeps the rule's own.
+    pub rules: BTreeMap<String, Rule>,
     /// Action name → keys.
     pub keys: BTreeMap<String, Vec<String>>,
+}
+
+/// What is changed of a rule.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Rule {
+    /// Whether it is asked at all.
+    pub enabled: bool,
+    /// From here on it is worth a look.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub warn: Option<f64>,
+    /// From here on someone is needed today.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub high: Option<f64>,
+    /// From here on someone is needed now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub critical: Option<f64>,
+    /// And it must be so many times the usual.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub times_base: Option<f64>,
+    /// Fewer rows that speak against somebody are nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub min_hits: Option<i64>,
+    /// Nor is anything of fewer rows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub min_of: Option<i64>,
+    /// Thresholds for some mail only; the last that fits holds.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub only: Vec<RuleFor>,
+}
+
+impl Rule {
+    /// The thresholds that are changed for all mail.
+    pub const fn thresholds(&self) -> RuleOverride {
+        RuleOverride {
+            warn: self.warn,
+            high: self.high,
+            critical: self.critical,
+            times_base: self.times_base,
+            min_hits: self.min_hits,
+            min_of: self.min_of,
+        }
+    }
+}
+
+impl Default for Rule {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            warn: None,
+            high: None,
+            critical: None,
+            times_base: None,
+            min_hits: None,
+            min_of: None,
+            only: Vec::new(),
+        }
+    }
+}
+
+/// Thresholds for some mail only.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RuleFor {
+    /// The thresholds.
+    #[serde(flatten)]
+    pub thresholds: RuleOverride,
+    /// Of whom: field → value; `*` is a wildcard.
+    #[serde(flatten)]
+    pub of: BTreeMap<String, String>,
+}
+
+/// Thresholds that are changed; what is left out stays.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RuleOverride {
+    /// From here on it is worth a look.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub warn: Option<f64>,
+    /// From here on someone is needed today.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub high: Option<f64>,
+    /// From here on someone is needed now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub critical: Option<f64>,
+    /// And it must be so many times the usual.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub times_base: Option<f64>,
+    /// Fewer rows that speak against somebody are nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub min_hits: Option<i64>,
+    /// Nor is anything of fewer rows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub min_of: Option<i64>,
 }
 
 /// Who looks (SPEC §12).
@@ -275,6 +371,7 @@ impl Default for Config {
             hooks: Vec::new(),
             providers: BTreeMap::new(),
             bounce_classes: BounceOverrides::default(),
+            rules: BTreeMap::new(),
             keys: BTreeMap::new(),
         }
     }

@@ -1,6 +1,13 @@
 //! What the numbers mean: rules find incidents in log time, explanations find what they have in common.
 
+pub mod baseline;
+pub mod causes;
 pub mod evidence;
 pub mod incident;
+pub mod judge;
 pub mod postmaster;
-pub mod stored;
+pub mod rule;
+pub mod segment;
+pub mod series;
+pub mod signal;
+pub mod watch;

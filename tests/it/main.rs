@@ -31,6 +31,7 @@ mod mutants;
 mod packs;
 mod prom;
 mod reports;
+mod scenarios;
 mod screens;
 mod support;
 mod together;

@@ -1,0 +1,300 @@
+//! `pmtop incidents` and `pmtop insights`: what rules found, what people do about it, and what other thresholds would
+//! have found.
+
+use anyhow::Context as _;
+use clap::{Args, Subcommand};
+
+use super::run::{emit, finish};
+use super::{Output, ScopeFlags, engine, usage};
+use crate::catalog::clock;
+use crate::catalog::incidents::FOR_EVER;
+use crate::config::Config;
+use crate::hook;
+use crate::insight::incident::{Incident, State};
+use crate::insight::rule::Thresholds;
+use crate::insight::watch::{Replay, Watch};
+use crate::query::Engine;
+use crate::query::question::Failure;
+use crate::query::scope::Scope;
+use crate::query::table::{Table, Unit, Value};
+use crate::query::time;
+use crate::report::print::{Format, line};
+
+/// Which incidents.
+#[derive(Debug, Args)]
+pub struct Which {
+    /// Only those of a rule.
+    #[arg(long)]
+    rule: Vec<String>,
+    /// Only those in a state: open, acknowledged, silenced, resolved.
+    #[arg(long)]
+    state: Vec<String>,
+    /// Only those that were this bad at least: warn, high, critical.
+    #[arg(long)]
+    severity: Option<String>,
+}
+
+/// What to do with incidents.
+#[derive(Debug, Subcommand)]
+pub enum IncidentsAction {
+    /// Somebody knows of it.
+    Ack {
+        /// The incident.
+        id: String,
+        /// Take it back.
+        #[arg(long)]
+        undo: bool,
+    },
+    /// Nobody wants to hear of it for a while; hooks are not told either.
+    Silence {
+        /// The incident.
+        id: String,
+        /// For how long: 1h, 4h, 2d; until it is over, if not named.
+        #[arg(long = "for", value_parser = super::parse_duration)]
+        span: Option<i64>,
+        /// Take it back.
+        #[arg(long)]
+        undo: bool,
+    },
+    /// Write something beside it.
+    Note {
+        /// The incident.
+        id: String,
+        /// The text.
+        text: String,
+    },
+    /// Replay a rule with other thresholds over all history, and say how often it would have fired. Nothing is changed.
+    Tune {
+        /// The rule.
+        rule: String,
+        /// From here on it is worth a look.
+        #[arg(long)]
+        warn: Option<f64>,
+        /// From here on someone is needed today.
+        #[arg(long)]
+        high: Option<f64>,
+        /// From here on someone is needed now.
+        #[arg(long)]
+        critical: Option<f64>,
+        /// So many times the usual.
+        #[arg(long)]
+        times_base: Option<f64>,
+        /// Fewer rows that speak against somebody are nothing.
+        #[arg(long)]
+        min_hits: Option<i64>,
+        /// Nor is anything of fewer rows.
+        #[arg(long)]
+        min_of: Option<i64>,
+        /// How it is printed.
+        #[command(flatten)]
+        output: Output,
+    },
+}
+
+/// The rules with the settings' thresholds.
+pub fn watch(config: &Config) -> anyhow::Result<Watch> {
+    let catalogue = crate::reply::Catalogue::builtin();
+    Watch::new(config, catalogue).map_err(anyhow::Error::from)
+}
+
+/// All incidents as of now; what was not evaluated yet is evaluated first.
+pub fn look(config: &Config, engine: &Engine) -> anyhow::Result<Vec<Incident>> {
+    // What is found here is found once: hooks are told of it by the owner, or by `pmtop hooks retry`.
+    let found = watch(config)?.look(engine, &hook::teller(engine, config)).map_err(said)?;
+    Ok(found.incidents)
+}
+
+fn said(failure: Failure) -> anyhow::Error {
+    anyhow::anyhow!("{failure}")
+}
+
+pub(super) fn run(
+    config: &Config,
+    action: Option<IncidentsAction>,
+    which: &Which,
+    scope: &ScopeFlags,
+    output: &Output,
+) -> anyhow::Result<u8> {
+    let engine = engine(config)?;
+    match action {
+        None => {
+            let incidents = chosen(look(config, &engine)?, which, &scope.scope()?, &engine)?;
+            print(&incidents, output)
+        }
+        Some(IncidentsAction::Ack { id, undo }) => {
+            let incident = one(config, &engine, &id)?;
+            engine.catalog().incidents()?.acknowledge(&incident.id, (!undo).then(clock))?;
+            say(if undo { "no longer acknowledged" } else { "acknowledged" }, &incident)
+        }
+        Some(IncidentsAction::Silence { id, span, undo }) => {
+            let incident = one(config, &engine, &id)?;
+            let until = if undo { None } else { Some(span.map_or(FOR_EVER, |span| clock().saturating_add(span))) };
+            engine.catalog().incidents()?.silence(&incident.id, until)?;
+            say(if undo { "no longer silenced" } else { "silenced" }, &incident)
+        }
+        Some(IncidentsAction::Note { id, text }) => {
+            let incident = one(config, &engine, &id)?;
+            engine.catalog().incidents()?.note(&incident.id, clock(), &text)?;
+            say("noted beside", &incident)
+        }
+        Some(IncidentsAction::Tune { rule, warn, high, critical, times_base, min_hits, min_of, output }) => {
+            let mut watch = watch(config)?;
+            let known = watch.rules().iter().find(|known| known.id == rule).map(crate::insight::rule::Rule::thresholds);
+            let Some(now) = known else {
+                let names: Vec<&str> = watch.rules().iter().map(|rule| rule.id.as_str()).collect();
+                return Err(usage(format!("there is no rule `{rule}`; there are {}", names.join(", "))));
+            };
+            let then = Thresholds {
+                warn: warn.unwrap_or(now.warn),
+                high: high.unwrap_or(now.high),
+                critical: critical.unwrap_or(now.critical),
+                times_base: times_base.unwrap_or(now.times_base),
+                min_hits: min_hits.unwrap_or(now.min_hits),
+                min_of: min_of.unwrap_or(now.min_of),
+            };
+            let replay = watch.replay(&engine, &rule, then).map_err(said)?;
+            eprintln!("pmtop: {}", sentence(&rule, &replay));
+            print(&replay.then, &output)
+        }
+    }
+}
+
+/// How often a rule fires, and how often it would.
+pub fn sentence(rule: &str, replay: &Replay) -> String {
+    let times = |n: usize| if n == 1 { "once".to_owned() } else { format!("{n} times") };
+    format!(
+        "in {} days {rule} fired {}; with these thresholds it would have fired {}",
+        replay.days,
+        times(replay.now.len()),
+        times(replay.then.len()),
+    )
+}
+
+fn say(what: &str, incident: &Incident) -> anyhow::Result<u8> {
+    println!("{what}: {}  {}", incident.id, crate::text::display(&incident.headline));
+    Ok(0)
+}
+
+/// An incident by its id or the beginning of it.
+pub(super) fn one(config: &Config, engine: &Engine, id: &str) -> anyhow::Result<Incident> {
+    let mut found: Vec<Incident> =
+        look(config, engine)?.into_iter().filter(|incident| incident.id.starts_with(id)).collect();
+    match (found.pop(), found.is_empty()) {
+        (Some(incident), true) => Ok(incident),
+        (None, _) => Err(anyhow::anyhow!("no incident is called {id}")).context("`pmtop incidents` lists them"),
+        _ => Err(usage(format!("several incidents begin with {id}"))),
+    }
+}
+
+/// The incidents that are asked for: those whose time and scope touch what is asked.
+fn chosen(all: Vec<Incident>, which: &Which, scope: &Scope, engine: &Engine) -> anyhow::Result<Vec<Incident>> {
+    for state in &which.state {
+        if !["open", "acknowledged", "silenced", "resolved"].contains(&state.as_str()) {
+            return Err(usage(format!("`{state}` is no state: open, acknowledged, silenced, resolved")));
+        }
+    }
+    let least = match which.severity.as_deref() {
+        None => None,
+        Some(word) => Some(
+            serde_json::from_value::<crate::insight::incident::Severity>(serde_json::json!(word))
+                .map_err(|_| usage(format!("`{word}` is no severity: warn, high, critical")))?,
+        ),
+    };
+    let snapshot = engine.snapshot().map_err(said)?;
+    let (from, until) = scope.time.resolve(engine.now(&snapshot).map_err(said)?);
+    let fields = scope.by_field();
+    let wanted = |incident: &Incident| {
+        incident.closed_at.is_none_or(|closed| from.is_none_or(|from| from <= closed))
+            && until.is_none_or(|until| incident.opened_at < until)
+            && (which.rule.is_empty() || which.rule.contains(&incident.rule))
+            && (which.state.is_empty() || which.state.iter().any(|state| state == incident.state.as_str()))
+            && least.is_none_or(|least| incident.severity >= least)
+            && fields.iter().all(|(field, conditions)| {
+                incident.scope.get(&field.report_name()).is_none_or(|value| conditions.allow(value))
+            })
+    };
+    Ok(all.into_iter().filter(wanted).collect())
+}
+
+fn print(incidents: &[Incident], output: &Output) -> anyhow::Result<u8> {
+    if output.format() == Format::Json {
+        let mut out = std::io::stdout().lock();
+        let written = line(&mut out, &serde_json::to_value(incidents)?);
+        return finish(written.map_err(Into::into), &mut out);
+    }
+    emit(output, &table(incidents))
+}
+
+/// Incidents as flat rows.
+pub fn table(incidents: &[Incident]) -> Table {
+    let mut table = Table::with_heads([
+        ("id", Unit::Text),
+        ("severity", Unit::Text),
+        ("state", Unit::Text),
+        ("opened_at", Unit::Time),
+        ("closed_at", Unit::Time),
+        ("rule", Unit::Text),
+        ("scope", Unit::Text),
+        ("headline", Unit::Text),
+        ("cause", Unit::Text),
+        ("reply_class", Unit::Text),
+        ("reply", Unit::Text),
+        ("value", Unit::Number),
+        ("baseline", Unit::Number),
+        ("hits", Unit::Count),
+        ("of", Unit::Count),
+        ("basis", Unit::Text),
+    ]);
+    for incident in incidents {
+        let cause = incident.causes.first();
+        let of_cause = |part: fn(&crate::insight::incident::Cause) -> &str| {
+            cause.map_or(Value::Null, |cause| Value::text(part(cause)))
+        };
+        table.rows.push(vec![
+            Value::text(&incident.id),
+            Value::text(incident.severity.as_str()),
+            Value::text(incident.state.as_str()),
+            Value::Time(incident.opened_at),
+            incident.closed_at.map_or(Value::Null, Value::Time),
+            Value::text(&incident.rule),
+            Value::text(incident.whom()),
+            Value::text(&incident.headline),
+            of_cause(|cause| &cause.cause),
+            of_cause(|cause| &cause.reply_class),
+            of_cause(|cause| &cause.reply),
+            Value::Float(incident.value),
+            incident.baseline.map_or(Value::Null, Value::Float),
+            Value::Int(incident.hits),
+            Value::Int(incident.of),
+            Value::text(&incident.basis),
+        ]);
+    }
+    table
+}
+
+/// The one-line faces of incidents: those that go on first, the worst first.
+pub(super) fn insights(config: &Config, scope: &ScopeFlags, output: &Output) -> anyhow::Result<u8> {
+    let engine = engine(config)?;
+    let which = Which { rule: Vec::new(), state: Vec::new(), severity: None };
+    let mut incidents = chosen(look(config, &engine)?, &which, &scope.scope()?, &engine)?;
+    incidents.retain(|incident| incident.state != State::Silenced);
+    incidents.sort_by_key(|incident| {
+        (incident.closed_at.is_some(), std::cmp::Reverse(incident.severity), std::cmp::Reverse(incident.opened_at))
+    });
+    let heads = ["severity", "headline", "when", "state", "cause", "advice", "id"];
+    let mut table = Table::with_heads(heads.map(|name| (name, Unit::Text)));
+    for incident in &incidents {
+        let until = incident.closed_at.map_or_else(|| "now".to_owned(), time::short);
+        let cause = incident.causes.first();
+        table.rows.push(vec![
+            Value::text(incident.severity.as_str()),
+            Value::text(&incident.headline),
+            Value::text(format!("{}–{until}", time::short(incident.opened_at))),
+            Value::text(incident.state.as_str()),
+            cause.map_or(Value::Null, |cause| Value::text(&cause.cause)),
+            cause.map_or(Value::Null, |cause| Value::text(&cause.advice)),
+            Value::text(&incident.id),
+        ]);
+    }
+    emit(output, &table)
+}

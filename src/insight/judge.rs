@@ -1,0 +1,425 @@
+//! From series to verdicts: who is in trouble, from when to when. Everything here depends on the counts alone, so the
+//! verdicts are the same in whatever order the files came.
+//!
+//! Trouble is looked for at every set of fields of a rule at once. Of those that overlap, the one is kept whose rows stand
+//! out most (the greatest likelihood ratio, as in Kulldorff's scan statistic, 1997): an address that a provider slows stands
+//! out more than the provider with all addresses, and more than the address at all providers. What is left of the others
+//! without its rows must be trouble still, or they are dropped.
+
+use hashbrown::HashMap;
+
+use super::baseline::{Basis, Latencies, Rates, Usual, Volumes, percentile};
+use super::incident::Severity;
+use super::rule::{Rule, Thresholds};
+use super::segment::{Limits, Point, Segment, segments, tightened};
+use super::series::{Key, QUARTERS, Series, Slot, place};
+use super::signal::Signal;
+use crate::query::field::Field;
+use crate::query::joint::Cell;
+use crate::query::measures::wilson;
+
+/// The least score of a stretch of trouble: e¹⁴, a chance of one in a million that is not one in a thousand after a
+/// thousand series were looked at, with room for rows that come in bursts.
+const SCORE: f64 = 14.0;
+/// The score that a stretch may lose before it is over.
+const FALL: f64 = 6.0;
+/// What a further field in a scope must gain.
+const FIELD: f64 = 4.0;
+/// Slower than so many times the usual p95 is slow …
+const SLOW: f64 = 2.5;
+/// … but never below so many milliseconds.
+const SLOW_MS: f64 = 5_000.0;
+/// Deliveries without which nothing is known of a usual latency.
+const SLOW_ROWS: u64 = 200;
+
+/// Somebody in trouble for a while.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Verdict {
+    /// What it was seen in.
+    pub slot: Slot,
+    /// Whom it is about.
+    pub key: Key,
+    /// From when to when, and how many rows.
+    pub segment: Segment,
+    /// A rate 0–1; milliseconds for latencies.
+    pub value: f64,
+    /// The share of rows that speak against somebody.
+    pub rate: f64,
+    /// What is usual, in the unit of `value`.
+    pub usual: f64,
+    /// What that was taken from.
+    pub basis: Basis,
+    /// How bad.
+    pub severity: Severity,
+    /// How much its rows stand out.
+    pub weight: f64,
+}
+
+impl Verdict {
+    /// The fields and words that it is about.
+    pub fn who(&self) -> impl Iterator<Item = (Field, u32)> + '_ {
+        self.slot.fields.iter().copied().zip(self.key)
+    }
+
+    /// Whether a cell is one of its rows' scope.
+    pub fn holds(&self, cell: &Cell) -> bool {
+        self.who().all(|(field, word)| place(field).is_some_and(|place| cell.who[place] == word))
+    }
+
+    /// Whether a cell is one of its scope and time.
+    fn explains(&self, cell: &Cell) -> bool {
+        (self.segment.first..=self.segment.last).contains(&cell.quarter) && self.holds(cell)
+    }
+
+    /// Whether some rows may be of both: no field of both has another value.
+    pub fn meets(&self, other: &Self) -> bool {
+        self.who().all(|(field, word)| other.who().all(|(theirs, value)| theirs != field || value == word))
+    }
+}
+
+/// The words of fields, for thresholds of some mail only.
+pub type Words<'a> = &'a dyn Fn(u32) -> std::sync::Arc<str>;
+
+/// What a rule is asked with.
+pub struct Case<'a> {
+    /// The rule.
+    pub rule: &'a Rule,
+    /// The series.
+    pub series: &'a Series,
+    /// The words.
+    pub words: Words<'a>,
+    /// The last quarter of the log.
+    pub until: i32,
+    /// What is usual for all mail, by day.
+    general: HashMap<i32, f64>,
+}
+
+impl std::fmt::Debug for Case<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Case").field("rule", &self.rule.id).finish_non_exhaustive()
+    }
+}
+
+impl<'a> Case<'a> {
+    /// A rule, to be asked about whoever is in the series.
+    pub fn new(rule: &'a Rule, series: &'a Series, words: Words<'a>, until: i32) -> Self {
+        let first_day = series.bounds().map_or(0, |(first, _)| first);
+        let all =
+            Rates::new(&series.counts(&Slot { signal: rule.signal, fields: Vec::new() }, Key::default()), first_day);
+        let general = series.dates().map(|day| (day, all.general(day))).collect();
+        Self { rule, series, words, until, general }
+    }
+}
+
+impl Case<'_> {
+    fn limits(&self) -> Limits {
+        Limits { score: SCORE, fall: FALL, quiet: (self.rule.quiet_minutes / 15).max(1) }
+    }
+
+    fn thresholds(&self, slot: &Slot, key: Key) -> Thresholds {
+        let words: Vec<(Field, std::sync::Arc<str>)> =
+            slot.fields.iter().zip(key).map(|(field, word)| (*field, (self.words)(word))).collect();
+        let who: Vec<(Field, &str)> = words.iter().map(|(field, word)| (*field, word.as_ref())).collect();
+        self.rule.thresholds_of(&who)
+    }
+
+    /// The trouble of somebody, in the order of time.
+    pub fn of(&self, slot: &Slot, key: Key) -> Vec<Verdict> {
+        // Rows that do not say whose they are are nobody's.
+        if slot.fields.iter().zip(key).any(|(_, word)| word == 0) {
+            return Vec::new();
+        }
+        match self.rule.signal {
+            Signal::Latency => self.slow(slot, key),
+            Signal::Volume => self.missing(slot, key),
+            Signal::Complaint | Signal::RemoteBounce => self.late(slot, key),
+            Signal::NewReply | Signal::Files => Vec::new(),
+            _ => self.rates(slot, key),
+        }
+    }
+
+    fn first_day(&self) -> i32 {
+        self.series.bounds().map_or(0, |(first, _)| first)
+    }
+
+    fn rates(&self, slot: &Slot, key: Key) -> Vec<Verdict> {
+        let counts = self.series.counts(slot, key);
+        let limits = self.thresholds(slot, key);
+        if counts.iter().map(|count| i64::from(count.hits)).sum::<i64>() < limits.min_hits {
+            return Vec::new();
+        }
+        let own = Rates::new(&counts, self.first_day());
+        let lasting = !slot.fields.contains(&Field::Job) && !slot.fields.contains(&Field::User);
+        let mut usual = Usual::new(&own, &self.general, lasting);
+        let points: Vec<Point> = counts
+            .iter()
+            .map(|count| {
+                let rate = usual.at(count.quarter).0.max(limits.warn / 20.0);
+                Point {
+                    quarter: count.quarter,
+                    hits: f64::from(count.hits),
+                    of: f64::from(count.of),
+                    expected: rate * f64::from(count.of),
+                    factor: (limits.warn / rate).max(limits.times_base),
+                }
+            })
+            .collect();
+        segments(&points, &self.limits(), self.until)
+            .into_iter()
+            .filter_map(|segment| {
+                let segment = tightened(&points, segment, &self.limits());
+                let rate = segment.hits / segment.of.max(segment.hits).max(1.0);
+                let base = segment.expected / segment.of.max(1.0);
+                let (_, basis) = usual.at(segment.first);
+                self.verdict(slot, key, segment, Measured { value: rate, rate, usual: base, basis })
+            })
+            .collect()
+    }
+
+    /// Complaints and remote bounces come hours after the mail: they are expected of the day's deliveries before them.
+    fn late(&self, slot: &Slot, key: Key) -> Vec<Verdict> {
+        let counts = self.series.counts(slot, key);
+        let limits = self.thresholds(slot, key);
+        if counts.iter().map(|count| i64::from(count.hits)).sum::<i64>() < limits.min_hits {
+            return Vec::new();
+        }
+        let own = Rates::new(&counts, self.first_day());
+        let mut usual = Usual::new(&own, &self.general, slot.fields == [Field::Provider]);
+        let before = |quarter: i32, back: i32| -> f64 {
+            let from = counts.partition_point(|count| count.quarter <= quarter - back);
+            let until = counts.partition_point(|count| count.quarter <= quarter);
+            counts.get(from..until).unwrap_or_default().iter().map(|count| f64::from(count.of)).sum()
+        };
+        let points: Vec<Point> = counts
+            .iter()
+            .filter(|count| count.hits > 0)
+            .map(|count| {
+                let rate = usual.at(count.quarter).0.max(limits.warn / 10.0);
+                let of = before(count.quarter, QUARTERS);
+                Point {
+                    quarter: count.quarter,
+                    hits: f64::from(count.hits),
+                    of,
+                    expected: rate * of / f64::from(QUARTERS),
+                    factor: (limits.warn / rate).max(limits.times_base),
+                }
+            })
+            .collect();
+        segments(&filled(points), &self.limits(), self.until)
+            .into_iter()
+            .filter_map(|mut segment| {
+                // Of all mail that can have led to them.
+                segment.of = before(segment.last, segment.last - segment.first + 2 * QUARTERS);
+                let (usual, basis) = usual.at(segment.first);
+                let rate = segment.hits / segment.of.max(segment.hits).max(1.0);
+                segment.expected = usual * segment.of;
+                self.verdict(slot, key, segment, Measured { value: rate, rate, usual, basis })
+            })
+            .collect()
+    }
+
+    fn slow(&self, slot: &Slot, key: Key) -> Vec<Verdict> {
+        let series = self.series.latencies(slot, key);
+        let usual = Latencies::new(&series, self.first_day());
+        let limits = self.thresholds(slot, key);
+        let mut known: HashMap<i32, (f64, u64, Basis)> = HashMap::new();
+        let mut points: Vec<Point> = Vec::new();
+        for own in &series {
+            let day = own.quarter.div_euclid(QUARTERS);
+            let (p95, n, _) = *known.entry(day).or_insert_with(|| usual.usual(day));
+            if n < SLOW_ROWS {
+                continue;
+            }
+            let is_slow = super::series::Slow::ms(own.bucket) > (SLOW * p95).max(SLOW_MS);
+            let n = f64::from(own.n);
+            match points.last_mut().filter(|point| point.quarter == own.quarter) {
+                Some(point) => {
+                    point.hits += if is_slow { n } else { 0.0 };
+                    point.of += n;
+                }
+                None => points.push(Point {
+                    quarter: own.quarter,
+                    hits: if is_slow { n } else { 0.0 },
+                    of: n,
+                    expected: 0.0,
+                    factor: limits.times_base,
+                }),
+            }
+        }
+        // Behind 2.5 times the p95 there is about one in fifty.
+        points.iter_mut().for_each(|point| point.expected = 0.02 * point.of);
+        segments(&points, &self.limits(), self.until)
+            .into_iter()
+            .filter_map(|segment| {
+                let inside = series.iter().filter(|own| (segment.first..=segment.last).contains(&own.quarter));
+                let p95 = percentile(inside.map(|own| (own.bucket, u64::from(own.n))), 0.95);
+                let rate = segment.hits / segment.of.max(1.0);
+                let (usual, _, basis) = known.get(&segment.first.div_euclid(QUARTERS)).copied()?;
+                self.verdict(slot, key, segment, Measured { value: p95, rate, usual, basis })
+            })
+            .collect()
+    }
+
+    fn missing(&self, slot: &Slot, key: Key) -> Vec<Verdict> {
+        let counts = self.series.counts(slot, key);
+        let (Some(first), Some(last)) = (counts.first(), counts.last()) else { return Vec::new() };
+        let volumes = Volumes::new(&counts, self.first_day());
+        let limits = self.thresholds(slot, key);
+        // Somebody who left for good is missed until the end of the log; who was not there yet is not.
+        let last = if self.until - last.quarter > 7 * QUARTERS { last.quarter + 7 * QUARTERS } else { self.until };
+        let points: Vec<Point> = (first.quarter..=last)
+            .filter_map(|quarter| {
+                let (middle, least, _) = volumes.usual(quarter)?;
+                (least > 0.0).then(|| Point {
+                    quarter,
+                    hits: volumes.at(quarter),
+                    of: middle,
+                    expected: least,
+                    factor: limits.times_base,
+                })
+            })
+            .collect();
+        segments(&points, &self.limits(), self.until)
+            .into_iter()
+            .filter_map(|segment| {
+                let rate = segment.hits / segment.of.max(1.0);
+                let (_, _, basis) = volumes.usual(segment.first)?;
+                self.verdict(slot, key, segment, Measured { value: rate, rate, usual: 1.0, basis })
+            })
+            .collect()
+    }
+
+    fn verdict(&self, slot: &Slot, key: Key, segment: Segment, measured: Measured) -> Option<Verdict> {
+        let limits = self.thresholds(slot, key);
+        let few = self.rule.signal == Signal::Volume;
+        let (hits, of) = (whole(segment.hits), whole(segment.of));
+        if hits < limits.min_hits || of < limits.min_of {
+            return None;
+        }
+        // Rates count by the lower end of their interval (Wilson, 95 %), volumes as they are.
+        let sure = if few { measured.rate } else { wilson(hits, of.max(hits))?.0 };
+        limits.severity(sure, few)?;
+        let times = match self.rule.signal {
+            Signal::Latency => measured.value / measured.usual.max(1.0),
+            _ => measured.rate / measured.usual.max(1e-9),
+        };
+        let least = if self.rule.signal == Signal::Latency { 2.0 } else { limits.times_base };
+        if !few && times < least {
+            return None;
+        }
+        let severity = limits.severity(measured.rate, few)?;
+        Some(Verdict {
+            slot: slot.clone(),
+            key,
+            weight: weight(segment.hits, segment.expected, slot.fields.len()),
+            segment,
+            value: measured.value,
+            rate: measured.rate,
+            usual: measured.usual,
+            basis: measured.basis,
+            severity,
+        })
+    }
+
+    /// Whether what others leave of a verdict is trouble by itself.
+    fn stands(&self, verdict: &Verdict, hits: f64, of: f64) -> bool {
+        let limits = self.thresholds(&verdict.slot, verdict.key);
+        let share = if verdict.segment.of > 0.0 { of / verdict.segment.of } else { 0.0 };
+        let expected = verdict.segment.expected * share;
+        let few = self.rule.signal == Signal::Volume;
+        let sure =
+            if few { hits / of.max(1.0) } else { wilson(whole(hits), whole(of.max(hits))).map_or(0.0, |low| low.0) };
+        whole(hits) >= limits.min_hits
+            && limits.severity(sure, few).is_some()
+            && likelihood(hits, expected) >= SCORE
+            && (few || hits >= limits.times_base * expected)
+    }
+
+    /// Of verdicts that may be about the same rows, those that say it best. `cells` gives the cells by quarter of a
+    /// stretch of quarters.
+    pub fn best<E>(
+        &self,
+        mut verdicts: Vec<Verdict>,
+        cells: &mut dyn FnMut(i32, i32) -> Result<Vec<Cell>, E>,
+    ) -> Result<Vec<Verdict>, E> {
+        verdicts.sort_by(|a, b| {
+            let order = |verdict: &Verdict| self.rule.fields().position(|fields| fields == verdict.slot.fields);
+            b.weight
+                .total_cmp(&a.weight)
+                .then(order(a).cmp(&order(b)))
+                .then(a.segment.first.cmp(&b.segment.first))
+                .then_with(|| self.names(a).cmp(&self.names(b)))
+        });
+        let mut kept: Vec<Verdict> = Vec::new();
+        for verdict in verdicts {
+            let rivals: Vec<&Verdict> =
+                kept.iter().filter(|other| other.segment.overlaps(&verdict.segment) && other.meets(&verdict)).collect();
+            if rivals.is_empty() {
+                kept.push(verdict);
+                continue;
+            }
+            // A scope within another, or around it, is told apart by rows; volumes and latencies are not parts of sums.
+            if matches!(self.rule.signal, Signal::Volume | Signal::Latency) {
+                continue;
+            }
+            let (mut hits, mut of) = (0.0, 0.0);
+            for cell in cells(verdict.segment.first, verdict.segment.last)? {
+                if !verdict.holds(&cell) || rivals.iter().any(|rival| rival.explains(&cell)) {
+                    continue;
+                }
+                #[expect(clippy::cast_precision_loss, reason = "counts stay below 2^52")]
+                let n = cell.n as f64;
+                hits += if self.rule.signal.is_hit(cell.what) { n } else { 0.0 };
+                of += if self.rule.signal.is_of(cell.what) { n } else { 0.0 };
+            }
+            if self.stands(&verdict, hits, of) {
+                kept.push(verdict);
+            }
+        }
+        Ok(kept)
+    }
+
+    fn names(&self, verdict: &Verdict) -> Vec<std::sync::Arc<str>> {
+        verdict.key.iter().map(|word| (self.words)(*word)).collect()
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Measured {
+    value: f64,
+    rate: f64,
+    usual: f64,
+    basis: Basis,
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "counts stay below 2^52")]
+fn whole(count: f64) -> i64 {
+    count.round() as i64
+}
+
+/// The log likelihood ratio of a count against what is expected (Poisson).
+fn likelihood(hits: f64, expected: f64) -> f64 {
+    let expected = expected.max(1e-3);
+    if hits <= 0.0 {
+        return expected;
+    }
+    hits * (hits / expected).ln() - (hits - expected)
+}
+
+fn weight(hits: f64, expected: f64, fields: usize) -> f64 {
+    likelihood(hits, expected) - FIELD * f64::from(u8::try_from(fields).unwrap_or(u8::MAX))
+}
+
+/// Points of every quarter between the first and the last, so that quiet ones count as well.
+fn filled(points: Vec<Point>) -> Vec<Point> {
+    let mut out: Vec<Point> = Vec::with_capacity(points.len());
+    for point in points {
+        if let Some(last) = out.last().copied() {
+            // Over a longer pause nothing goes on anyway.
+            let until = point.quarter.min(last.quarter + QUARTERS);
+            out.extend((last.quarter + 1..until).map(|quarter| Point { quarter, hits: 0.0, ..last }));
+        }
+        out.push(point);
+    }
+    out
+}
