@@ -14,7 +14,8 @@ use crate::config::Config;
 use crate::event::file_status::Status;
 use crate::ingest::progress::Progress;
 use crate::runtime::local::{Local, into_inputs};
-use crate::runtime::{self, Opening, Options, store};
+use crate::runtime::store::{self, Store};
+use crate::runtime::{self, Opening, Options};
 
 /// Opens the screen until the user leaves.
 pub fn open(config: &Config, view: &View) -> anyhow::Result<u8> {
@@ -24,6 +25,7 @@ pub fn open(config: &Config, view: &View) -> anyhow::Result<u8> {
         );
     }
     let engine = cli::engine(config)?;
+    let visit = Arc::clone(engine.visit());
     let (sender, inputs) = tokio::sync::mpsc::unbounded_channel();
     let local = Arc::new(Local::start(config, engine, into_inputs(sender))?);
     let options = Options {
@@ -44,6 +46,9 @@ pub fn open(config: &Config, view: &View) -> anyhow::Result<u8> {
     };
     let ui = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     ui.block_on(runtime::run(local, inputs, options))?;
+    if let Some(replies) = visit.seen() {
+        Store::new(store::default_folder()).keep_visit(&config.catalog, replies);
+    }
     Ok(0)
 }
 

@@ -129,7 +129,7 @@ actions! {
     NextMatch { "next-match", ["n"], Table, "", "The next row that holds what was searched for" },
     PreviousMatch { "previous-match", ["N"], Table, "", "The row before that holds what was searched for" },
     Columns { "columns", ["C"], Table, "", "Choose the Explorer's columns and their order" },
-    FileDetails { "file-details", ["i"], Table, "", "All that is known of the file under the cursor, with its rejected rows" },
+    Details { "details", ["i"], Table, "", "What the reply under the cursor means and what to do; of a file all that is known, with its rejected rows" },
     RetryFile { "retry-file", ["R"], Table, "", "Take the file under the cursor in again" },
     RemoveFile { "remove-file", ["D"], Table, "", "Take the rows of the file under the cursor out of the catalog; asks first" },
     Palette { "palette", [":", "ctrl-p"], View, "commands", "Every action, tab and saved view by name, with completion" },

@@ -14,6 +14,7 @@ use crate::app::sql_prompt::SqlPrompt;
 use crate::config::keys::{Key, KeyPress};
 use crate::query::field::Field;
 use crate::query::question::Failure;
+use crate::query::table::{Unit, Value};
 use crate::query::time::{Micros, TimeRange, parse_range, span};
 
 /// What is open.
@@ -41,6 +42,8 @@ pub enum Overlay {
     Confirm(Confirm),
     /// Everything about one file.
     File(Box<FileSheet>),
+    /// What a reply means, and what to do.
+    Reply(ReplySheet),
 }
 
 /// Edits a line of text; true if the key was one of an editor's.
@@ -202,6 +205,32 @@ pub struct FileSheet {
     /// Lines scrolled past.
     pub scroll: usize,
 }
+
+/// What a reply means, and what to do.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ReplySheet {
+    /// What is known of it, by name; texts may hold anything that a log file holds.
+    pub cells: Vec<(&'static str, Value, Unit)>,
+    /// Lines scrolled past.
+    pub scroll: usize,
+}
+
+/// What a sheet tells of a reply: its name there, the column, and its unit.
+pub const REPLY_CELLS: &[(&str, &str, Unit)] = &[
+    ("reply", "reply", Unit::Text),
+    ("meaning", "meaning", Unit::Text),
+    ("what to do", "advice", Unit::Text),
+    ("class", "reply_class", Unit::Text),
+    ("held against", "scope", Unit::Text),
+    ("provider", "provider", Unit::Text),
+    ("block list", "blocklist", Unit::Text),
+    ("listed IP", "listed_ip", Unit::Text),
+    ("rows", "n", Unit::Count),
+    ("first seen", "first_seen", Unit::Time),
+    ("first here", "first", Unit::Time),
+    ("last here", "last", Unit::Time),
+    ("one of them", "example", Unit::Text),
+];
 
 /// Reading the help; what is typed searches in it.
 #[derive(Debug, Clone, Default)]

@@ -93,7 +93,7 @@ pub enum IncidentsAction {
 
 /// The rules with the settings' thresholds.
 pub fn watch(config: &Config) -> anyhow::Result<Watch> {
-    let catalogue = crate::reply::Catalogue::builtin();
+    let catalogue = crate::reply::Catalogue::with_entries(config.replies.clone())?;
     Watch::new(config, catalogue).map_err(anyhow::Error::from)
 }
 

@@ -2,10 +2,12 @@
 
 mod doctor;
 mod evidence;
+mod explain;
 mod export;
 mod hooks;
 pub mod incidents;
 mod ingest;
+mod reply;
 mod run;
 pub mod view;
 
@@ -20,6 +22,7 @@ use crate::config::Config;
 use crate::dashboard::{DASHBOARDS, Dashboard, Panel};
 use crate::event::provider::Providers;
 use crate::ingest::derive;
+use crate::insight::explain::Metric;
 use crate::query::Engine;
 use crate::query::field::Field;
 use crate::query::filter::Filter;
@@ -27,6 +30,7 @@ use crate::query::question::{Bucket, Compare};
 use crate::query::scope::Scope;
 use crate::query::time::{self, TimeRange, Width};
 use crate::report::print::Format;
+use crate::runtime::store::{self, Store};
 
 pub use doctor::doctor;
 pub use export::FileFormat;
@@ -126,6 +130,22 @@ pub enum Command {
         #[command(flatten)]
         output: Output,
     },
+    /// What is behind a change: where it is, since when, what the other side says, and what it is not. A window
+    /// (the last 24 hours, if none is given) against the same hours of earlier weeks or days.
+    Explain {
+        /// What changed; if not named, whatever changed most.
+        #[arg(long, value_enum)]
+        metric: Option<Metric>,
+        /// For latency: what is slow, as 90s or 5m; otherwise what one delivery in twenty took before.
+        #[arg(long, value_parser = parse_duration, value_name = "TIME")]
+        slower_than: Option<i64>,
+        /// Time range and filters.
+        #[command(flatten)]
+        scope: ScopeFlags,
+        /// How it is printed.
+        #[command(flatten)]
+        output: Output,
+    },
     /// Rows of the Explorer, newest first.
     Events {
         /// Most rows; all if piped, 100 on a terminal.
@@ -176,7 +196,7 @@ pub enum Command {
         #[arg(long, value_name = "PATH")]
         out: Option<PathBuf>,
     },
-    /// Read-only SQL over `events`, `copies` and `files`.
+    /// Read-only SQL over `events`, `copies`, `files` and `incidents`.
     Sql {
         /// One statement.
         statement: String,
@@ -207,6 +227,15 @@ pub enum Command {
         /// How they are printed.
         #[command(flatten)]
         output: Output,
+    },
+    /// What SMTP replies mean: provider, class, whom it is held against, meaning, advice, template; one JSON object a line.
+    Reply {
+        /// Who answered: a provider, or its domain; told from the reply where it is not said.
+        #[arg(long)]
+        provider: Option<String>,
+        /// The reply, or several in quotes; without any, or with `-`, one a line from standard input.
+        #[arg(value_name = "TEXT")]
+        texts: Vec<String>,
     },
     /// Prove that the catalog is whole; exit code 1 with a line for everything that is not.
     Fsck {
@@ -556,5 +585,9 @@ pub fn engine(config: &Config) -> anyhow::Result<Arc<Engine>> {
     let catalog = Catalog::open(&config.catalog)?;
     let providers =
         Providers::with_overrides(derive::own_providers(config)).map_err(|error| anyhow::anyhow!("{error}"))?;
-    Engine::new(catalog, config, providers).map_err(|failure| anyhow::anyhow!("{failure}"))
+    let engine = Engine::new(catalog, config, providers).map_err(|failure| anyhow::anyhow!("{failure}"))?;
+    if let Some(replies) = Store::new(store::default_folder()).visit(&config.catalog) {
+        engine.visit().remember(replies);
+    }
+    Ok(engine)
 }

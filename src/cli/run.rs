@@ -5,7 +5,9 @@ use std::io::{IsTerminal as _, Write};
 use anyhow::bail;
 use clap::{CommandFactory as _, ValueEnum as _};
 
-use super::{BucketName, Cli, Command, ConfigAction, FilesAction, Output, ReportName, View, engine, ingest, usage};
+use super::{
+    BucketName, Cli, Command, ConfigAction, FilesAction, Output, ReportName, View, engine, ingest, reply, usage,
+};
 use crate::catalog::Catalog;
 use crate::catalog::fsck::fsck;
 use crate::config::Config;
@@ -33,6 +35,9 @@ pub fn run(config: &Config, command: Command) -> anyhow::Result<u8> {
             let compare = compare.unwrap_or_default();
             let question = Question { page, compare, ..Question::new(report, scope.scope()?) };
             print_report(config, &question, &output)
+        }
+        Command::Explain { metric, slower_than, scope, output } => {
+            super::explain::explain(config, metric, slower_than, &scope, &output)
         }
         Command::Events { limit, offset, sort, scope, output } => {
             const ON_TERMINAL: usize = 100;
@@ -75,6 +80,9 @@ pub fn run(config: &Config, command: Command) -> anyhow::Result<u8> {
         }
         Command::Sql { statement, output } => {
             let engine = engine(config)?;
+            if statement.to_lowercase().contains("incidents") {
+                super::incidents::look(config, &engine)?;
+            }
             let table = engine.block_on(engine.sql(&statement)).map_err(|failure| anyhow::anyhow!("{failure}"))?;
             warn_of_damage(&engine);
             if table.more {
@@ -86,6 +94,7 @@ pub fn run(config: &Config, command: Command) -> anyhow::Result<u8> {
             super::incidents::run(config, action, &which, &scope, &output)
         }
         Command::Insights { scope, output } => super::incidents::insights(config, &scope, &output),
+        Command::Reply { provider, texts } => reply::explain(config, provider.as_deref(), &texts),
         Command::Fsck { repair, output } => {
             let findings = fsck(&config.catalog, repair)?;
             emit(&output, &report::findings(&findings))?;

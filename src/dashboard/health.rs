@@ -1,6 +1,6 @@
 //! Health: is mail flowing, and if not, what stops it?
 
-use super::{Ask, Card, Dashboard, Good, Height, Line, Panel, Row, Show, change, col};
+use super::{Ask, Card, Dashboard, Good, Height, Line, Panel, Row, Show, badge, change, col, trend};
 use crate::query::field::Field;
 use crate::query::question::Report;
 use crate::query::table::Unit;
@@ -120,8 +120,11 @@ const REPLIES: Panel = Panel {
     asks: &[Ask::of(Report::Replies)],
     show: Show::Table(&[
         col("n", "rows", Unit::Count, Good::Down, 0),
+        badge("new", "N", Good::Down),
+        trend("trend", "over time", 4),
         col("reply_class", "class", Unit::Text, Good::Neutral, 1),
         col("provider", "provider", Unit::Text, Good::Neutral, 2),
+        col("first_seen", "first seen", Unit::Time, Good::Neutral, 5),
         col("reply", "reply", Unit::Text, Good::Neutral, 0),
     ]),
     drill: Some(Field::Reply),

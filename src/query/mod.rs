@@ -19,6 +19,7 @@ pub mod scope;
 pub mod sql;
 pub mod table;
 pub mod time;
+pub mod visit;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -35,14 +36,17 @@ use crate::catalog::{Catalog, Snapshot};
 use crate::config::Config;
 use crate::event::provider::Providers;
 use crate::event::{Micros, RecordType};
+use crate::reply::Catalogue;
 use cells::Cells;
 use field::Field;
 use packs::Packs;
 use planner::Plan;
 use question::Failure;
 use raw::{Raw, Resolved};
+use replies::FirstSeen;
 use scope::Scope;
 use time::{DAY, MINUTE};
+use visit::Visit;
 
 /// "Now" is the clock if the newest event is at most this old (SPEC §4).
 const FRESH: Micros = 15 * MINUTE;
@@ -61,6 +65,11 @@ pub struct Engine {
     pub limits: crate::config::Query,
     trimmed: AtomicU64,
     masks: AtomicBool,
+    /// What replies mean.
+    catalogue: Catalogue,
+    /// When replies were first seen, as of one generation.
+    first_seen: Mutex<Option<(u64, Arc<FirstSeen>)>>,
+    visit: Arc<Visit>,
     /// Which columns received rows fill, as of one generation.
     carried: Mutex<(u64, HashMap<Field, bool>)>,
 }
@@ -103,6 +112,9 @@ impl Engine {
             cells: Cells::default(),
             packs: Packs::default(),
             carried: Mutex::default(),
+            catalogue: Catalogue::with_entries(config.replies.clone()).map_err(|error| failed(error.to_string()))?,
+            first_seen: Mutex::default(),
+            visit: Arc::default(),
             raw: Raw { context },
             providers,
             fbl_providers,
@@ -121,6 +133,16 @@ impl Engine {
     /// Hides recipients from now on, or shows them.
     pub fn set_masks(&self, masks: bool) {
         self.masks.store(masks, Ordering::Relaxed);
+    }
+
+    /// What replies mean.
+    pub const fn catalogue(&self) -> &Catalogue {
+        &self.catalogue
+    }
+
+    /// What was there at the last visit.
+    pub const fn visit(&self) -> &Arc<Visit> {
+        &self.visit
     }
 
     /// The catalog that is asked.

@@ -13,6 +13,7 @@ mod order;
 mod overlays;
 mod palette;
 mod privacy;
+mod replies;
 mod scope;
 mod searching;
 
@@ -101,7 +102,7 @@ impl State {
             Action::NextMatch => return self.next_match(true),
             Action::PreviousMatch => return self.next_match(false),
             Action::Columns => self.open_columns(),
-            Action::FileDetails => return self.open_file(),
+            Action::Details => return self.open_details(),
             Action::RetryFile => return self.retry_file(),
             Action::RemoveFile => return self.remove_file(),
             Action::Palette => self.open_palette(""),

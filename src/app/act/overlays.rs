@@ -30,6 +30,7 @@ impl State {
             Overlay::Columns(chooser) => self.columns_key(chooser, action, key),
             Overlay::Confirm(confirm) => self.confirm_key(confirm, key),
             Overlay::File(sheet) => self.file_key(sheet, action, key),
+            Overlay::Reply(sheet) => self.reply_key(sheet, action, key),
             Overlay::Filter(bar) => self.filter_key(bar, action, key),
             Overlay::Time(mut picker) => {
                 if let Some(time) = picker.key(action, key) {

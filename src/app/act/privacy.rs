@@ -14,7 +14,7 @@ impl State {
             Action::Drill
                 | Action::Sql
                 | Action::SqlOfPanel
-                | Action::FileDetails
+                | Action::Details
                 | Action::RetryFile
                 | Action::RemoveFile
                 | Action::AddFiles

@@ -9,6 +9,7 @@ mod filter;
 mod help;
 mod palette;
 mod range;
+mod reply;
 mod search;
 mod sql;
 mod time;
@@ -43,6 +44,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, body: Rect, state: &State, geometry: &
         Some(Overlay::Columns(chooser)) => columns::draw(frame, body, state, chooser),
         Some(Overlay::Confirm(confirm)) => confirm::draw(frame, body, state, confirm),
         Some(Overlay::File(sheet)) => file::draw(frame, body, state, sheet, geometry),
+        Some(Overlay::Reply(sheet)) => reply::draw(frame, body, state, sheet, geometry),
         None => {}
     }
 }

@@ -252,9 +252,16 @@ fn risk(by: Field) -> Table {
         row.put(&by.report_name(), Unit::Text, name);
         let score = 71.0 * trouble(at);
         row.put("risk_score", Unit::Number, score);
-        for (name, share) in [("complaints", 0.53), ("hard", 0.27), ("block", 0.15), ("throttle", 0.05)] {
+        for (name, share) in
+            [("complaints", 0.53), ("hard", 0.25), ("block", 0.13), ("remote", 0.04), ("throttle", 0.05)]
+        {
             row.put(&format!("risk_{name}"), Unit::Number, score * share);
         }
+        let crosses = at == 1;
+        let forecast = "at this pace the complaint rate crosses 0.30 % at about 16:40 (15:50–18:30)";
+        let when = now() + 2 * HOUR;
+        row.put("forecast_at", Unit::Time, if crosses { Value::Time(when) } else { Value::Null });
+        row.put("forecast", Unit::Text, if crosses { Value::text(forecast) } else { Value::Null });
         metrics(&mut row, 212_000.0 / ((at * at * 3 + 1) as f64), trouble(at));
         row
     });
@@ -298,6 +305,22 @@ fn replies() -> Table {
         row.put("provider", Unit::Text, *provider);
         row.put("reply", Unit::Text, *reply);
         row.put("reply_pattern", Unit::Text, *pattern);
+        row.put("scope", Unit::Text, if *class == "ip-blocklist" { "ip" } else { "recipient" });
+        row.put("meaning", Unit::Text, format!("What {class} means.").as_str());
+        row.put(
+            "advice",
+            Unit::Text,
+            "What to do about it, in a sentence that takes more than one line of a narrow screen.",
+        );
+        row.put("blocklist", Unit::Text, (*class == "ip-blocklist").then_some("Spamhaus ZEN"));
+        row.put("listed_ip", Unit::Text, (*class == "ip-blocklist").then_some("192.0.2.7"));
+        row.put("first_seen", Unit::Time, Some(Value::Time(now() - (at as i64) * 40 * HOUR)));
+        row.put("new", Unit::Flag, Some(Value::Flag(at == 1)));
+        row.put(
+            "trend",
+            Unit::Text,
+            (0..24).map(|part| (part * (at + 3) % 11).to_string()).collect::<Vec<_>>().join(" ").as_str(),
+        );
         row
     });
     table(rows.collect())
