@@ -11,7 +11,7 @@ use crate::config::Config;
 use crate::config::hooks::{Hook, Least, When};
 use crate::event::Micros;
 use crate::insight::incident::{Evidence, Happening, Incident, Severity, State, Step};
-use crate::query::time::{DAY, iso, parse_time, span};
+use crate::query::time::{DAY, MINUTE, iso, parse_time};
 use crate::query::{Engine, mask};
 use crate::text::display;
 
@@ -180,11 +180,17 @@ fn line(change: &Happening) -> String {
     }
     match incident.closed_at {
         Some(closed) if change.step == Step::Resolved => {
-            line += &format!(" · after {}", span(closed.saturating_sub(incident.opened_at)));
+            line += &format!(" · after {}", lasted(closed.saturating_sub(incident.opened_at)));
         }
         _ => line += &format!(" · since {}", iso(incident.opened_at)),
     }
     line
+}
+
+/// How long something took, to the minute.
+fn lasted(took: Micros) -> String {
+    let minutes = (took / MINUTE).max(1);
+    if minutes < 60 { format!("{minutes} min") } else { format!("{} h {} min", minutes / 60, minutes % 60) }
 }
 
 /// An id that can stand in a header and an environment variable whatever rules and scopes are called.
@@ -311,6 +317,16 @@ mod tests {
         let db = crate::catalog::incidents::Incidents::open(&dir.path().join("incidents.db")).unwrap();
         assert_eq!(db.settle(SINCE, "a").unwrap(), "a");
         assert_eq!(db.settle(SINCE, "b").unwrap(), "a");
+    }
+
+    #[test]
+    fn one_line_says_for_how_long_it_went_on() {
+        let ended = incident("a", HOUR, Some(HOUR + 17_914_000_000));
+        let told = line(&Happening::new(Step::Resolved, &ended));
+        assert!(
+            told.starts_with("resolved (warn): ") && told.ends_with(" · provider Example · after 4 h 58 min"),
+            "{told}"
+        );
     }
 
     #[test]
