@@ -58,10 +58,10 @@ pub fn watch(config: &Config) -> anyhow::Result<u8> {
         bail!("no inbox to watch: give --inbox DIR, or set `inbox.folders` or `inbox.live` in the configuration");
     }
     let engine = cli::engine(config)?;
-    let local = Local::start(config, engine, |input| {
-        if let Input::Ingest(progress) = input {
-            tell(&progress);
-        }
+    let local = Local::start(config, engine, |input| match input {
+        Input::Ingest(progress) => tell(&progress),
+        Input::Notice(failure) => eprintln!("pmtop: {}", crate::text::display(&failure.to_string())),
+        _ => {}
     })?;
     match local.owner() {
         Some(owner) => eprintln!("pmtop: {owner} watches already; waiting to take over"),

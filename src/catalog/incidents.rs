@@ -141,7 +141,7 @@ impl Incidents {
         Ok(Self { db: Mutex::new(db) })
     }
 
-    fn with<T>(&self, run: impl FnOnce(&mut Connection) -> rusqlite::Result<T>) -> Result<T> {
+    pub(super) fn with<T>(&self, run: impl FnOnce(&mut Connection) -> rusqlite::Result<T>) -> Result<T> {
         Ok(run(&mut self.db.lock().unwrap_or_else(PoisonError::into_inner))?)
     }
 

@@ -9,6 +9,7 @@ use super::{Output, ScopeFlags, engine, usage};
 use crate::catalog::clock;
 use crate::catalog::incidents::FOR_EVER;
 use crate::config::Config;
+use crate::hook;
 use crate::insight::incident::{Incident, State};
 use crate::insight::rule::Thresholds;
 use crate::insight::watch::{Replay, Watch};
@@ -98,7 +99,8 @@ pub fn watch(config: &Config) -> anyhow::Result<Watch> {
 
 /// All incidents as of now; what was not evaluated yet is evaluated first.
 pub fn look(config: &Config, engine: &Engine) -> anyhow::Result<Vec<Incident>> {
-    let found = watch(config)?.look(engine, &|_| Vec::new()).map_err(said)?;
+    // What is found here is found once: hooks are told of it by the owner, or by `pmtop hooks retry`.
+    let found = watch(config)?.look(engine, &hook::teller(engine, config)).map_err(said)?;
     Ok(found.incidents)
 }
 

@@ -2,9 +2,11 @@
 
 pub mod baseline;
 pub mod causes;
+pub mod evidence;
 pub mod explain;
 pub mod incident;
 pub mod judge;
+pub mod postmaster;
 pub mod rule;
 pub mod segment;
 pub mod series;

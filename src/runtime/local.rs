@@ -23,6 +23,7 @@ use crate::catalog::locks::Lock;
 use crate::catalog::{clock, find, links, pack};
 use crate::config::Config;
 use crate::export::{self, Saved};
+use crate::hook::Sender;
 use crate::inbox::{Arrivals, Inbox};
 use crate::ingest::Ingest;
 use crate::ingest::intake::{Intake, Listener};
@@ -30,6 +31,7 @@ use crate::ingest::live::Live;
 use crate::ingest::original;
 use crate::ingest::progress::Progress;
 use crate::journey::{self, Journeys, Who};
+use crate::prom::Writer;
 use crate::query::Engine;
 use crate::query::estimate::Estimate;
 use crate::query::field::Field;
@@ -65,6 +67,8 @@ pub struct Local {
     settings: crate::config::Ingest,
     stop: Arc<AtomicBool>,
     threads: Vec<JoinHandle<()>>,
+    /// What the owner does beside: it stops by itself when it is dropped.
+    _beside: (Sender, Writer),
 }
 
 /// What the inbox needs to know, and where files go.
@@ -124,12 +128,16 @@ impl Local {
             stop: Arc::clone(&stop),
             listener: Arc::clone(&listener),
         };
+        let sender = Sender::spawn(Arc::clone(engine.catalog()), config.hooks.clone(), Arc::clone(&owns))?;
+        let told = Arc::clone(&tell);
+        let say = move |failure| told(Input::Notice(failure));
+        let writer = Writer::spawn(Arc::clone(&engine), config.prometheus.clone(), Arc::clone(&owns), say)?;
         let threads = vec![
             std::thread::Builder::new().name("live".to_owned()).spawn(move || follower.run())?,
             std::thread::Builder::new().name("lookout".to_owned()).spawn(move || lookout.run(owned, &*tell))?,
             std::thread::Builder::new().name("keeper".to_owned()).spawn(move || keeper.run())?,
         ];
-        Ok(Self { engine, intake, owner, settings: config.ingest.clone(), stop, threads })
+        Ok(Self { engine, intake, owner, settings: config.ingest.clone(), stop, threads, _beside: (sender, writer) })
     }
 
     /// Who watches the inbox, if it is another process.

@@ -19,6 +19,8 @@ const TABLE: &[(&str, &[&str])] = &[
     ("report", &["text", "event", "reply", "catalog", "query"]),
     ("insight", &["text", "event", "config", "catalog", "reply", "query", "report"]),
     ("export", &["text", "event", "catalog", "query", "report"]),
+    ("hook", &["text", "event", "config", "catalog", "query", "insight"]),
+    ("prom", &["text", "event", "config", "catalog", "query", "report", "insight"]),
     ("app", &["text", "event", "config", "query", "journey", "dashboard", "ingest", "insight"]),
     ("ui", &["text", "event", "config", "query", "journey", "dashboard", "ingest", "insight", "app"]),
     (
@@ -36,6 +38,8 @@ const TABLE: &[(&str, &[&str])] = &[
             "report",
             "insight",
             "export",
+            "hook",
+            "prom",
             "app",
             "ui",
         ],
@@ -57,6 +61,8 @@ const TABLE: &[(&str, &[&str])] = &[
             "report",
             "insight",
             "export",
+            "hook",
+            "prom",
             "app",
             "runtime",
         ],
@@ -80,6 +86,7 @@ const FENCES: &[(&str, &[&str])] = &[
     ("clap", &["cli", "report"]),
     ("tokio", &["runtime", "query", "cli", "screen"]),
     ("sha2", &["ingest"]),
+    ("ureq", &["hook"]),
 ];
 
 fn sources(folder: &Path, out: &mut Vec<PathBuf>) {
