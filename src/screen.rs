@@ -13,6 +13,8 @@ use crate::cli::view::View;
 use crate::config::Config;
 use crate::event::file_status::Status;
 use crate::ingest::progress::Progress;
+use crate::insight::incident::{Happening, Step};
+use crate::query::time::iso;
 use crate::runtime::local::{Local, into_inputs};
 use crate::runtime::{self, Opening, Options, store};
 
@@ -53,10 +55,11 @@ pub fn watch(config: &Config) -> anyhow::Result<u8> {
         bail!("no inbox to watch: give --inbox DIR, or set `inbox.folders` or `inbox.live` in the configuration");
     }
     let engine = cli::engine(config)?;
-    let local = Local::start(config, engine, |input| {
-        if let Input::Ingest(progress) = input {
-            tell(&progress);
-        }
+    let local = Local::start(config, engine, |input| match input {
+        Input::Ingest(progress) => tell(&progress),
+        Input::Happened(happened) => happened.iter().for_each(tell_of_incident),
+        Input::Notice(failure) => eprintln!("pmtop: {}", crate::text::display(&failure.to_string())),
+        _ => {}
     })?;
     match local.owner() {
         Some(owner) => eprintln!("pmtop: {owner} watches already; waiting to take over"),
@@ -76,6 +79,24 @@ fn tell(progress: &Progress) {
     }
     let error = if progress.error.is_empty() { String::new() } else { format!(": {}", progress.error) };
     let line = format!("{} {} ({} rows){error}", progress.status.as_str(), progress.path.display(), progress.rows);
+    eprintln!("pmtop: {}", crate::text::display(&line));
+}
+
+fn tell_of_incident(happening: &Happening) {
+    let incident = &happening.incident;
+    let at = match happening.step {
+        Step::Resolved => incident.closed_at.unwrap_or(incident.opened_at),
+        _ => incident.opened_at,
+    };
+    let line = format!(
+        "incident {} {} {} {}: {} [{}]",
+        happening.step.as_str(),
+        incident.severity.as_str(),
+        iso(at),
+        incident.rule,
+        incident.headline,
+        incident.id,
+    );
     eprintln!("pmtop: {}", crate::text::display(&line));
 }
 

@@ -10,6 +10,7 @@ use crate::app::saved::SavedView;
 use crate::app::slot::Ticket;
 use crate::config::keys::KeyPress;
 use crate::ingest::progress::Progress;
+use crate::insight::incident::{Happening, Incident};
 use crate::query::estimate::Estimate;
 use crate::query::question::{Answer, Failure};
 use crate::query::table::Table;
@@ -35,6 +36,10 @@ pub enum Input {
         /// The newest event ("now" of SPEC §4); `None` while the catalog is empty.
         now: Option<Micros>,
     },
+    /// All incidents there are, the newest first.
+    Incidents(Arc<Vec<Incident>>),
+    /// Incidents were found, became worse or ended.
+    Happened(Arc<Vec<Happening>>),
     /// A question was answered, or could not be.
     Answered(Ticket, Result<Arc<Answer>, Failure>),
     /// What a question that takes its time will cost.

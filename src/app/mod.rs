@@ -608,6 +608,7 @@ pub fn update(state: &mut State, input: Input) -> Vec<Effect> {
         Input::Resized => {}
         Input::Tick(_) => state.tick(),
         Input::Ingest(progress) => state.ingest(progress),
+        Input::Incidents(_) | Input::Happened(_) => {}
         Input::Catalog { generation, now } => return state.catalog(generation, now),
         Input::Answered(ticket, answer) => return state.answered(ticket, answer),
         Input::Estimated(ticket, estimate) => {

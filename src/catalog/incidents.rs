@@ -180,6 +180,11 @@ impl Incidents {
         })
     }
 
+    /// A number that changes whenever another process writes.
+    pub fn version(&self) -> Result<i64> {
+        self.with(|db| db.query_row("PRAGMA data_version", [], |row| row.get(0)))
+    }
+
     /// Something remembered.
     pub fn fact(&self, name: &str) -> Result<Option<String>> {
         self.with(|db| db.query_row("SELECT value FROM facts WHERE name = ?", [name], |row| row.get(0)).optional())

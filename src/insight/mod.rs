@@ -2,6 +2,7 @@
 
 pub mod baseline;
 pub mod causes;
+pub mod flat;
 pub mod incident;
 pub mod judge;
 pub mod rule;

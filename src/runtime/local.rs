@@ -12,6 +12,7 @@ use futures::future::BoxFuture;
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::backend::Backend;
+use super::rules::Rules;
 use crate::app::effect::{Format, RowId};
 use crate::app::explorer::RawRow;
 use crate::app::files::Reject;
@@ -30,12 +31,14 @@ use crate::ingest::intake::{Intake, Listener};
 use crate::ingest::live::Live;
 use crate::ingest::original;
 use crate::ingest::progress::Progress;
+use crate::insight::watch::Watch;
 use crate::query::Engine;
 use crate::query::estimate::Estimate;
 use crate::query::field::Field;
 use crate::query::mask;
 use crate::query::question::{Answer, Failure, Question};
 use crate::query::table::Table;
+use crate::reply::Catalogue;
 use crate::report::{self, print};
 
 /// Values offered for completion.
@@ -62,6 +65,7 @@ pub struct Local {
     intake: Arc<Intake>,
     owner: Option<String>,
     settings: crate::config::Ingest,
+    watch: Arc<Mutex<Watch>>,
     stop: Arc<AtomicBool>,
     threads: Vec<JoinHandle<()>>,
 }
@@ -123,12 +127,21 @@ impl Local {
             stop: Arc::clone(&stop),
             listener: Arc::clone(&listener),
         };
+        let watch = Arc::new(Mutex::new(Watch::new(config, Catalogue::builtin())?));
+        let rules = Rules {
+            engine: Arc::clone(&engine),
+            watch: Arc::clone(&watch),
+            owns: Arc::clone(&owns),
+            stop: Arc::clone(&stop),
+        };
+        let told = Arc::clone(&tell);
         let threads = vec![
+            std::thread::Builder::new().name("rules".to_owned()).spawn(move || rules.run(&*told))?,
             std::thread::Builder::new().name("live".to_owned()).spawn(move || follower.run())?,
             std::thread::Builder::new().name("lookout".to_owned()).spawn(move || lookout.run(owned, &*tell))?,
             std::thread::Builder::new().name("keeper".to_owned()).spawn(move || keeper.run())?,
         ];
-        Ok(Self { engine, intake, owner, settings: config.ingest.clone(), stop, threads })
+        Ok(Self { engine, intake, owner, settings: config.ingest.clone(), watch, stop, threads })
     }
 
     /// Who watches the inbox, if it is another process.

@@ -7,6 +7,7 @@ mod effects;
 mod frames;
 mod inputs;
 pub mod local;
+mod rules;
 pub mod store;
 mod terminal;
 
