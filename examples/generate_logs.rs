@@ -16,19 +16,23 @@ struct Arguments {
     /// Days of mail.
     #[arg(long, default_value_t = 1)]
     days: u32,
-    /// Messages a day.
-    #[arg(long, default_value_t = 60_000)]
-    messages: u64,
+    /// Messages a day [default: 60000, or the seed's own size with --vary].
+    #[arg(long)]
+    messages: Option<u64>,
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// The first day [default: so that the logs' last day of mail is yesterday].
     #[arg(long)]
     start: Option<NaiveDate>,
-    /// Days after the last one on which late events are still logged.
+    /// Days after the last one on which late events are still logged; with --vary or an incident other than the demo's,
+    /// mail goes on in them.
     #[arg(long, default_value_t = 2)]
     tail_days: u32,
     #[arg(long, value_enum, default_value_t = Hidden::None)]
     incident: Hidden,
+    /// An installation of the seed's own: its size, who sends on which weekdays, its usual troubles and small bumps.
+    #[arg(long)]
+    vary: bool,
     /// Where the truth goes [default: truth.json beside the folder].
     #[arg(long)]
     truth: Option<PathBuf>,
@@ -53,23 +57,49 @@ struct Arguments {
 enum Hidden {
     None,
     Demo,
+    GoogleThrottle,
+    #[value(name = "yahoo-tss04")]
+    YahooTss04,
+    Spamhaus,
+    DirtyList,
+    Complaints,
+    Dmarc,
+    LatencyCreep,
+    Outage,
+    VolumeDrop,
+}
+
+impl Hidden {
+    fn incident(self) -> Incident {
+        match self {
+            Self::None => Incident::None,
+            Self::Demo => Incident::Demo,
+            Self::GoogleThrottle => Incident::GoogleThrottle,
+            Self::YahooTss04 => Incident::YahooTss04,
+            Self::Spamhaus => Incident::Spamhaus,
+            Self::DirtyList => Incident::DirtyList,
+            Self::Complaints => Incident::Complaints,
+            Self::Dmarc => Incident::Dmarc,
+            Self::LatencyCreep => Incident::LatencyCreep,
+            Self::Outage => Incident::Outage,
+            Self::VolumeDrop => Incident::VolumeDrop,
+        }
+    }
 }
 
 impl Arguments {
     fn options(&self) -> Options {
-        let defaults = Options::default();
+        let defaults = Options { seed: self.seed, ..Options::default() };
+        let defaults = if self.vary { defaults.varied() } else { Options { messages_per_day: 60_000, ..defaults } };
         let first = chrono::Utc::now().date_naive().checked_sub_days(chrono::Days::new(u64::from(self.days)));
         Options {
             seed: self.seed,
             start: self.start.or(first).unwrap_or(defaults.start),
             days: self.days,
             tail_days: self.tail_days,
-            messages_per_day: self.messages,
-            incident: match self.incident {
-                Hidden::None => Incident::None,
-                Hidden::Demo => Incident::Demo,
-            },
-            received: !self.no_received,
+            messages_per_day: self.messages.unwrap_or(defaults.messages_per_day),
+            incident: self.incident.incident(),
+            received: defaults.received && !self.no_received,
             max_file_rows: self.max_file_rows,
             overlap_rows: self.overlap,
             epoch: self.epoch,

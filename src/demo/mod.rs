@@ -5,16 +5,20 @@
 #![allow(clippy::cast_possible_truncation, clippy::cast_precision_loss, clippy::cast_sign_loss)]
 
 mod files;
+mod hidden;
+mod plot;
 mod replies;
 mod rows;
 mod traffic;
 mod truth;
+mod variety;
 mod world;
 
 use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, NaiveDate, NaiveTime};
 
+pub use hidden::{CauseTruth, HiddenTruth, ScopeTruth};
 pub use truth::{Bounced, FileTruth, IncidentTruth, Latencies, Latency, Metrics, Scope, Totals, Truth};
 
 use files::{ACCT, BOUNCE, FBL, Files, RB, TRAN};
@@ -28,6 +32,24 @@ pub enum Incident {
     None,
     /// On the last day Gmail throttles one source address for two hours, and one user's list is dirty.
     Demo,
+    /// Gmail throttles one source address for two hours; this and what follows happens on the last of the days.
+    GoogleThrottle,
+    /// Yahoo defers the addresses of one pool.
+    YahooTss04,
+    /// One source address is on a Spamhaus list.
+    Spamhaus,
+    /// One job goes to a list full of unknown users.
+    DirtyList,
+    /// One job draws complaints.
+    Complaints,
+    /// One sender's domain fails its authentication.
+    Dmarc,
+    /// Deliveries to one provider, or from one VMTA, get slower and slower.
+    LatencyCreep,
+    /// One provider or domain does not answer.
+    Outage,
+    /// One user's mail, or all mail, stops coming in for some hours.
+    VolumeDrop,
 }
 
 /// Which families of files are written.
@@ -71,6 +93,9 @@ pub struct Options {
     pub families: Families,
     /// What is hidden.
     pub incident: Incident,
+    /// Whether the seed decides on an installation of its own: who sends on which weekdays, how much trouble is usual,
+    /// and the small bumps of every week. Then the messages a day are an average.
+    pub vary: bool,
     /// Whether acct files hold r rows.
     pub received: bool,
     /// Rows after which a family starts a new file, at the next change of the second; 0: only at midnight.
@@ -96,6 +121,7 @@ impl Default for Options {
             users: world::USERS.len(),
             families: Families::default(),
             incident: Incident::None,
+            vary: false,
             received: true,
             max_file_rows: 0,
             overlap_rows: 0,
@@ -126,6 +152,18 @@ impl Options {
     #[must_use]
     pub fn day(seed: u64, messages: u64) -> Self {
         Self { seed, messages_per_day: messages, ..Self::default() }
+    }
+
+    /// These options with the size of the seed's own installation: 3,000 to 25,000 messages a day.
+    #[must_use]
+    pub fn varied(self) -> Self {
+        let (messages_per_day, received) = variety::size(self.seed);
+        Self { messages_per_day, received, vary: true, ..self }
+    }
+
+    /// Whether mail goes on in the tail, so that its silence is no incident: everywhere but in the demo and in plain logs.
+    fn goes_on(&self) -> bool {
+        self.vary || !matches!(self.incident, Incident::None | Incident::Demo)
     }
 
     /// Unix seconds of a second since the start.
@@ -185,6 +223,7 @@ pub fn generate(
     let mut rows = rows::Rows::new(options, &world, &replies);
     let mut files = Files::create(dir, options, rows::headers(options), on_file)?;
     let mut recorder = truth::Recorder::new(options, &world, &replies, traffic.incident_window());
+    let mut hidden = hidden::Hidden::new(options, &world, &replies);
     let mut events = Vec::new();
     let mut minute: u32 = 0;
     while traffic.minute(&mut events) {
@@ -198,6 +237,7 @@ pub fn generate(
                 continue;
             }
             recorder.count(event, record, &traffic.jobs);
+            hidden.count(event, &traffic.jobs, &traffic.plots);
             let default_columns = rows.write(event, &traffic.jobs);
             for family in wanted.into_iter().flatten() {
                 let row = if family == BOUNCE { &rows.row[..default_columns] } else { &rows.row[..] };
@@ -206,7 +246,8 @@ pub fn generate(
         }
     }
     files.close_all()?;
-    let result = recorder.finish(&traffic.jobs, traffic.submitted(), std::mem::take(&mut files.written));
+    let mut result = recorder.finish(&traffic.jobs, traffic.submitted(), std::mem::take(&mut files.written));
+    result.incidents = hidden.finish(&traffic.jobs, &traffic.plots, &traffic.withheld);
     if let Some(path) = truth {
         write_truth(path, &result)?;
     }

@@ -242,6 +242,48 @@ const LINES: &[Line] = &[
     Line(None, Bounce, C::RelayDenied, "relaying-issues", "5.7.1", "550 5.7.1 Relaying denied", 3),
 ];
 
+/// What a hidden incident has receivers answer; never drawn in ordinary traffic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Script {
+    /// Google's rate limit on one source address, in its two wordings.
+    GoogleRate,
+    /// Yahoo's deferral for volume or complaints.
+    YahooDefers,
+    /// The source address is on a Spamhaus list.
+    Spamhaus,
+    /// Mail of the sender's domain fails DMARC or has no authentication at all.
+    Dmarc,
+    /// Trivial oddities that nobody has seen before.
+    Odd,
+}
+
+// Script, then as above; the provider is the one that answers so (none: any domain with its own server).
+#[rustfmt::skip]
+const SCRIPTED: &[(Script, Line)] = &[
+    (Script::GoogleRate, Line(Some(P::Google), Defer, C::ThrottleReputation, "spam-related", "4.7.28", "421-4.7.28 [{ip}      19] Our system has detected an unusual rate of 421-4.7.28 unsolicited mail originating from your IP address. To protect our 421-4.7.28 users from spam, mail sent from your IP address has been temporarily 421-4.7.28 rate limited. Please visit 421-4.7.28  https://support.google.com/mail/?p=UnsolicitedRateLimitError to 421 4.7.28 review our Bulk Email Senders Guidelines. {id} - gsmtp", 0)),
+    (Script::GoogleRate, Line(Some(P::Google), Defer, C::ThrottleReputation, "spam-related", "4.7.28", "421-4.7.28 Gmail has detected an unusual rate of mail originating from your IP 421-4.7.28 address [{ip}      19]. To protect our users from spam, mail sent from your 421-4.7.28 IP address has been temporarily rate limited. For more information, go to 421-4.7.28  https://support.google.com/mail/?p=UnsolicitedRateLimitError to 421 4.7.28 review our Bulk Email Senders Guidelines. {id} - gsmtp", 0)),
+    (Script::YahooDefers, Line(Some(P::Yahoo), Defer, C::ThrottleReputation, "other", "4.7.0", "421 4.7.0 [TSS04] Messages from {ip} temporarily deferred due to unexpected volume or user complaints - 4.16.55.1; see https://postmaster.yahooinc.com/error-codes", 0)),
+    (Script::YahooDefers, Line(Some(P::Yahoo), Defer, C::ThrottleReputation, "other", "4.7.0", "421 4.7.0 [TSS04] Messages from {ip} temporarily deferred due to user complaints - 4.16.55.1; see https://help.yahoo.com/kb/postmaster/SLN3434.html", 0)),
+    (Script::Spamhaus, Line(None, Bounce, C::IpBlocklist, "spam-related", "5.7.1", "554 5.7.1 Service unavailable; Client host [{ip}] blocked using zen.spamhaus.org; https://www.spamhaus.org/query/ip/{ip}", 0)),
+    (Script::Spamhaus, Line(Some(P::Microsoft), Bounce, C::IpBlocklist, "spam-related", "5.7.1", "550 5.7.1 Service unavailable, Client host [{ip}] blocked using Spamhaus. To request removal from this list see https://www.spamhaus.org/query/ip/{ip} (AS16012611) [BN8NAM11FT066.eop-nam11.prod.protection.outlook.com]", 0)),
+    (Script::Spamhaus, Line(Some(P::Yahoo), Bounce, C::IpBlocklist, "spam-related", "5.7.1", "553 5.7.1 [BL21] Connections will not be accepted from {ip}, because the ip is in Spamhaus's list; see https://help.yahoo.com/kb/postmaster/SLN5070.html", 0)),
+    (Script::Spamhaus, Line(Some(P::Comcast), Bounce, C::IpBlocklist, "spam-related", "5.0.0", "554 resimta-po-11v.sys.comcast.net comcast {ip} Comcast block for spam. Please see http://postmaster.comcast.net/smtp-error-codes.php#BL000001", 0)),
+    (Script::Spamhaus, Line(Some(P::Cox), Bounce, C::IpBlocklist, "policy-related", "5.0.0", "554 {host} cox {ip} rejected - AUP#IPBL00001", 0)),
+    (Script::Spamhaus, Line(Some(P::Spectrum), Bounce, C::IpBlocklist, "spam-related", "5.0.0", "550 {host} {ip} AUP#I-1220 blocked", 0)),
+    (Script::Dmarc, Line(Some(P::Google), Bounce, C::Auth, "policy-related", "5.7.26", "550-5.7.26 Unauthenticated email from {from} is not accepted due to 550-5.7.26 domain's DMARC policy. Please contact the administrator of {from} 550-5.7.26 domain if this was a legitimate mail. To learn about the DMARC 550-5.7.26 initiative, go to 550 5.7.26  https://support.google.com/mail/?p=DmarcRejection {id} - gsmtp", 0)),
+    (Script::Dmarc, Line(Some(P::Yahoo), Bounce, C::Auth, "policy-related", "5.7.9", "550 5.7.9 This mail has been blocked because the sender is unauthenticated. Yahoo requires all senders to authenticate with either SPF or DKIM.", 0)),
+    (Script::Dmarc, Line(Some(P::Microsoft), Bounce, C::Auth, "policy-related", "5.7.509", "550 5.7.509 Access denied, sending domain [{from}] does not pass DMARC verification and has a DMARC policy of reject. [BN8NAM11FT066.eop-nam11.prod.protection.outlook.com]", 0)),
+    (Script::Dmarc, Line(Some(P::Comcast), Bounce, C::Auth, "policy-related", "5.2.0", "550 5.2.0 Message rejected due to DMARC. Please see http://postmaster.comcast.net/smtp-error-codes.php#DM000001", 0)),
+    (Script::Dmarc, Line(Some(P::Apple), Bounce, C::Auth, "policy-related", "5.7.1", "550 5.7.1 Your message was rejected due to {from}'s DMARC policy. See https://support.apple.com/en-us/HT204137 for info", 0)),
+    (Script::Dmarc, Line(Some(P::Proofpoint), Bounce, C::Auth, "policy-related", "5.7.0", "550 5.7.0 Email rejected per sender's DMARC policy", 0)),
+    (Script::Odd, Line(None, Defer, C::RemoteTemp, "other", "4.3.2", "450 4.3.2 Mailbox store is moving to new hardware, come back after the weekend (ref {id})", 0)),
+    (Script::Odd, Line(None, Defer, C::RemoteTemp, "other", "4.3.0", "451 4.3.0 milter gate7 said tempfail while asking shard 12", 0)),
+    (Script::Odd, Line(None, Defer, C::RemoteTemp, "other", "4.2.0", "450 4.2.0 <{rcpt}>: delivery agent paused by operator", 0)),
+    (Script::Odd, Line(None, Defer, C::RemoteTemp, "other", "4.3.5", "451 4.3.5 LDAP lookup of {rcpt} gave code 51 (busy)", 0)),
+    (Script::Odd, Line(None, Defer, C::RemoteTemp, "other", "4.0.0", "452 out of inodes on /var/spool, see ticket {id}", 0)),
+    (Script::Odd, Line(None, Defer, C::RemoteTemp, "other", "4.3.0", "451 4.3.0 unexpected end of conversation with cleanup service", 0)),
+];
+
 /// One piece of a reply text.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Part {
@@ -255,6 +297,8 @@ pub(super) enum Part {
     Host,
     /// The sender's mail domain.
     Domain,
+    /// The domain of the From header.
+    From,
     /// Unix seconds of the event.
     Epoch,
 }
@@ -282,6 +326,7 @@ impl Template {
                 "id" => Part::Id,
                 "host" => Part::Host,
                 "domain" => Part::Domain,
+                "from" => Part::From,
                 "epoch" => Part::Epoch,
                 other => Part::Text(format!("{{{other}}}")),
             });
@@ -331,6 +376,7 @@ impl Replies {
     pub fn new() -> Self {
         let all = LINES
             .iter()
+            .chain(SCRIPTED.iter().map(|(_, line)| line))
             .map(|Line(_, _, class, category, status, text, _)| Reply {
                 class: *class,
                 category,
@@ -342,6 +388,16 @@ impl Replies {
         let accepted = PROFILES.iter().map(|profile| Template::parse(profile.accepted)).collect();
         Self { all, profiles, accepted }
     }
+}
+
+/// What a script has a provider answer, if anything; domains with their own server go under [`Provider::Other`].
+pub(super) fn scripted(script: Script, provider: Provider) -> Vec<u16> {
+    let wanted = if provider == Provider::Other { None } else { Some(provider) };
+    (LINES.len()..)
+        .zip(SCRIPTED)
+        .filter(|(_, (of, Line(by, ..)))| *of == script && *by == wanted)
+        .map(|(index, _)| u16::try_from(index).unwrap_or(EXPIRED))
+        .collect()
 }
 
 fn choice(provider: Provider) -> Choice {
@@ -402,7 +458,7 @@ mod tests {
 
     #[test]
     fn reply_codes_agree_with_their_phase_and_status() {
-        for Line(_, phase, _, _, status, text, _) in LINES {
+        for Line(_, phase, _, _, status, text, _) in LINES.iter().chain(SCRIPTED.iter().map(|(_, line)| line)) {
             let class = if *phase == Bounce { '5' } else { '4' };
             if *phase != Own {
                 assert!(text.starts_with(class) && status.starts_with(class), "{text}");

@@ -513,6 +513,10 @@ impl<'a> Rows<'a> {
                 Part::Id => self.hex(world::mix(message.id ^ u64::from(event.attempt)), 14),
                 Part::Host => self.text(host.map_or("", |h| &h.name)),
                 Part::Domain => self.mail_domain(message),
+                Part::From => {
+                    self.text(USERS[usize::from(message.user)].name);
+                    self.text(".example");
+                }
                 Part::Epoch => self.number(u64::try_from(self.epoch + i64::from(event.at)).unwrap_or(0)),
             }
         }
@@ -524,7 +528,8 @@ impl<'a> Rows<'a> {
 
 /// Whether a connection was made: PowerMTA's own verdicts come without host, addresses and reply.
 pub(super) fn connected(event: &Event, replies: &Replies) -> bool {
-    event.kind != Kind::Bounced || !replies.all[usize::from(event.reply)].text.parts.is_empty()
+    !matches!(event.kind, Kind::Bounced | Kind::Deferred)
+        || !replies.all[usize::from(event.reply)].text.parts.is_empty()
 }
 
 fn host_of<'w>(event: &Event, domain: &'w Domain) -> &'w Host {

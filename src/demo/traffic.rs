@@ -1,15 +1,15 @@
 //! Plays the demo's mail minute by minute: jobs submit messages, attempts defer, deliver or bounce, and what comes
 //! hours later (complaints, remote bounces) waits in a ring of minutes. Hands on events in the order of their time.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 
 use chrono::Datelike;
 use fastrand::Rng;
 
+use super::plot::{self, Plot};
 use super::replies::{Class, EXPIRED, NO_ANSWER, NO_SUCH_DOMAIN, Replies};
-use super::world::{
-    self, DIRTY_JOB, DomainState, HOURS, INCIDENT_VMTA, INCIDENT_WINDOW, PROFILES, Plan, Provider, USERS, World,
-};
+use super::variety::{self, Planned, Variety};
+use super::world::{self, DIRTY_JOB, DomainState, HOURS, INCIDENT_WINDOW, PROFILES, Plan, Provider, USERS, World};
 use super::{Incident, Options};
 
 const MINUTES_PER_DAY: u32 = 1_440;
@@ -21,9 +21,11 @@ const BOUNCE_AFTER: u32 = 2 * SECONDS_PER_DAY;
 /// Seconds before each further attempt; the last one repeats.
 const BACKOFF: [u32; 7] = [300, 600, 1_200, 2_400, 4_800, 9_600, 14_400];
 
-/// Per 10,000: deferral of a throttled address during the incident, and unknown users of the dirty list.
-const INCIDENT_DEFERRAL: u32 = 8_000;
-const DIRTY_UNKNOWN: u32 = 1_200;
+/// Seconds between the attempts of a queue whose hosts don't answer; the last one repeats.
+const QUEUE_RETRY: [u32; 4] = [60, 120, 300, 600];
+
+/// Minutes in which mail held back by an injector is sent when it is up again.
+const CATCH_UP: u32 = 30;
 
 /// Per 10,000 messages: bounce mail that comes in and is piped to the bounce processor.
 const INBOUND: u32 = 30;
@@ -71,6 +73,8 @@ pub(super) struct Event {
     /// The first deferral of this message, at all and in its hour.
     pub first: bool,
     pub first_in_hour: bool,
+    /// Number of the plot whose doing it is, from 1; 0 for everyday life.
+    pub plot: u8,
 }
 
 /// A job of one day.
@@ -79,11 +83,26 @@ pub(super) struct Job {
     pub user: usize,
     pub plan: &'static Plan,
     pub dirty: bool,
-    size: u64,
+    /// Minute of the day of its first message, and how many minutes it takes.
+    pub start: u32,
+    pub minutes: u32,
+    pub size: u64,
+    /// Whether the user sends it every week.
+    pub usual: bool,
     sent: u64,
+    /// Due, but held back by an injector that is down.
+    held: u64,
     /// First recipient of the user's list, and how long that list is.
     offset: u64,
     list: u64,
+}
+
+impl Job {
+    /// Makes it so many times larger, and its list as well.
+    pub fn enlarge(&mut self, times: f64) {
+        self.size = (self.size as f64 * times) as u64;
+        self.list = self.list.max(2 * self.size + 1_000);
+    }
 }
 
 /// The play, from the first minute to the last.
@@ -100,7 +119,13 @@ pub(super) struct Traffic<'a> {
     /// Events by minute, the front being the minute at hand.
     ring: VecDeque<Vec<Event>>,
     minute: u32,
-    incident: Option<(u32, u32)>,
+    variety: Variety,
+    /// What is hidden.
+    pub plots: Vec<Plot>,
+    /// Times of messages that an injector should have sent and did not.
+    pub withheld: Vec<u32>,
+    /// Queues (a domain or roll-up, and a VMTA) that are known to get no answer.
+    silent: HashSet<(usize, u8)>,
 }
 
 impl<'a> Traffic<'a> {
@@ -108,10 +133,10 @@ impl<'a> Traffic<'a> {
     pub fn new(options: &'a Options, world: &'a World, replies: &'a Replies) -> Self {
         let mut rng = Rng::with_seed(world::mix(options.seed ^ 0xD3_40));
         let latencies = PROFILES.iter().map(|p| latency_table(&mut rng, p.median, p.sigma)).collect();
-        let incident = (options.incident == Incident::Demo && options.days > 0).then(|| {
-            let day = (options.days - 1) * SECONDS_PER_DAY;
-            (day + INCIDENT_WINDOW.0, day + INCIDENT_WINDOW.1)
-        });
+        let mut plots = Vec::new();
+        if options.incident == Incident::Demo && options.days > 0 {
+            plots.extend(Plot::demo(options.days - 1, replies));
+        }
         Self {
             options,
             world,
@@ -123,13 +148,19 @@ impl<'a> Traffic<'a> {
             latencies,
             ring: VecDeque::new(),
             minute: 0,
-            incident,
+            variety: Variety::new(options.seed, options.vary, options.users),
+            plots,
+            withheld: Vec::new(),
+            silent: HashSet::new(),
         }
     }
 
     /// When the scripted throttling begins and ends, in seconds since the start.
     pub fn incident_window(&self) -> Option<(u32, u32)> {
-        self.incident
+        (self.options.incident == Incident::Demo && self.options.days > 0).then(|| {
+            let day = (self.options.days - 1) * SECONDS_PER_DAY;
+            (day + INCIDENT_WINDOW.0, day + INCIDENT_WINDOW.1)
+        })
     }
 
     /// How many messages were submitted so far.
@@ -140,8 +171,9 @@ impl<'a> Traffic<'a> {
     /// Plays one minute and fills `events` with it, in order of time; false once the last minute is over.
     pub fn minute(&mut self, events: &mut Vec<Event>) -> bool {
         events.clear();
-        let sending = self.options.days * MINUTES_PER_DAY;
-        if self.minute >= sending + self.options.tail_days * MINUTES_PER_DAY {
+        let logging = (self.options.days + self.options.tail_days) * MINUTES_PER_DAY;
+        let sending = if self.options.goes_on() { logging } else { self.options.days * MINUTES_PER_DAY };
+        if self.minute >= logging {
             return false;
         }
         if self.minute < sending {
@@ -163,6 +195,41 @@ impl<'a> Traffic<'a> {
         self.today = self.jobs.len();
         let date = self.options.start + chrono::Days::new(u64::from(day));
         let number = date.num_days_from_ce() % 10_000;
+        let planned = if self.variety.is_on() {
+            self.variety.plan(date, day, self.options.messages_per_day, self.world)
+        } else {
+            self.plan_alike()
+        };
+        let users = self.options.users.clamp(1, USERS.len());
+        let shares: u64 = USERS[..users].iter().map(|u| u64::from(u.share)).sum();
+        for Planned { user, plan, start, size, usual } in planned {
+            let about = &USERS[user];
+            // Twice a user's daily volume and some: no job meets a recipient twice.
+            let usual_list = 2 * (self.options.messages_per_day * u64::from(about.share) / shares) + 1_000;
+            let list = if self.variety.is_on() { usual_list.max(2 * size + 1_000) } else { usual_list };
+            let (start, minutes) = (start.min(MINUTES_PER_DAY - plan.minutes), plan.minutes);
+            self.jobs.push(Job {
+                name: format!("{}{sep}{}{sep}{number:04}", about.name, plan.campaign, sep = about.separator),
+                user,
+                plan,
+                dirty: false,
+                start,
+                minutes,
+                size,
+                usual,
+                sent: 0,
+                held: 0,
+                offset: self.rng.u64(..list),
+                list,
+            });
+        }
+        if day + 1 == self.options.days {
+            self.hide(day);
+        }
+    }
+
+    /// Every user's every plan, the volume exactly as asked.
+    fn plan_alike(&mut self) -> Vec<Planned> {
         let users = self.options.users.clamp(1, USERS.len());
         let shares: u64 = USERS[..users].iter().map(|u| u64::from(u.share)).sum();
         let weights: Vec<f64> = USERS[..users]
@@ -176,35 +243,77 @@ impl<'a> Traffic<'a> {
             .collect();
         let sizes = apportion(self.options.messages_per_day, &weights);
         let plans =
-            USERS[..users].iter().enumerate().flat_map(|(u, user)| user.plans.iter().enumerate().map(move |p| (u, p)));
-        for ((user, (index, plan)), size) in plans.zip(sizes) {
-            let about = &USERS[user];
-            // Twice a user's daily volume and some: no job meets a recipient twice.
-            let list = 2 * (self.options.messages_per_day * u64::from(about.share) / shares) + 1_000;
-            let last_day = day + 1 == self.options.days;
-            self.jobs.push(Job {
-                name: format!("{}{sep}{}{sep}{number:04}", about.name, plan.campaign, sep = about.separator),
-                user,
-                plan,
-                dirty: self.incident.is_some() && last_day && (user, index) == DIRTY_JOB,
-                size,
-                sent: 0,
-                offset: self.rng.u64(..list),
-                list,
+            USERS[..users].iter().enumerate().flat_map(|(u, user)| user.plans.iter().map(move |plan| (u, plan)));
+        plans
+            .zip(sizes)
+            .map(|((user, plan), size)| Planned { user, plan, start: plan.start, size, usual: true })
+            .collect()
+    }
+
+    /// Hides the incident in the jobs of the day at hand, the last one.
+    fn hide(&mut self, day: u32) {
+        let first = self.today as u32;
+        let chosen = plot::choose(
+            self.options.incident,
+            self.options.seed,
+            self.world,
+            &mut self.jobs[self.today..],
+            first,
+            day,
+        );
+        self.plots.extend(chosen);
+        if self.options.incident == Incident::Demo {
+            let (user, plan) = DIRTY_JOB;
+            let dirty = (self.today..self.jobs.len()).find(|job| {
+                self.jobs[*job].user == user && std::ptr::eq(self.jobs[*job].plan, &USERS[user].plans[plan])
             });
+            for plot in self.plots.iter_mut().filter(|plot| plot.kind == Incident::DirtyList) {
+                plot.target.job = dirty.map(|job| job as u32);
+            }
+        }
+        for plot in self.plots.iter().filter(|plot| plot.kind == Incident::DirtyList) {
+            if let Some(job) = plot.target.job {
+                self.jobs[job as usize].dirty = true;
+            }
         }
     }
 
     fn submit_minute(&mut self) {
         let minute = self.minute % MINUTES_PER_DAY;
         for job in self.today..self.jobs.len() {
-            let due = due_by(self.jobs[job].plan, self.jobs[job].size, minute + 1);
+            let Job { start, minutes, size, .. } = self.jobs[job];
+            let due = due_by(start, minutes, size, minute + 1) - self.held_back(job, minute);
             while self.jobs[job].sent < due {
                 let at = self.minute * 60 + self.rng.u32(..60);
                 self.submit(job, at);
                 self.jobs[job].sent += 1;
             }
         }
+    }
+
+    /// How many of a job's messages an injector that is down, or just up again, holds back now.
+    fn held_back(&mut self, job: usize, minute: u32) -> u64 {
+        let Some(plot) = self.plots.iter().find(|plot| plot.kind == Incident::VolumeDrop) else {
+            return 0;
+        };
+        let Job { user, start, minutes, size, sent, held, .. } = self.jobs[job];
+        if plot.target.user.is_some_and(|of| of != user) {
+            return 0;
+        }
+        let (now, up) = (self.minute * 60, plot.to);
+        let held = if (plot.from..up).contains(&now) {
+            let due = due_by(start, minutes, size, minute + 1);
+            let fresh = due.saturating_sub(sent + held);
+            self.withheld.extend((0..fresh).map(|_| now + 30));
+            held + fresh
+        } else if plot.twist && now >= up && held > 0 {
+            let left = CATCH_UP.saturating_sub((now - up) / 60).max(1);
+            held - held.div_ceil(u64::from(left))
+        } else {
+            held
+        };
+        self.jobs[job].held = held;
+        held
     }
 
     fn submit(&mut self, job: usize, at: u32) {
@@ -236,7 +345,6 @@ impl<'a> Traffic<'a> {
 
     fn deliver(&mut self, message: Message) {
         let domain = &self.world.domains[usize::from(message.domain)];
-        let profile = &PROFILES[domain.profile];
         match domain.state {
             DomainState::Missing => {
                 return self.push(message, Kind::Bounced, message.queued + 1, NO_SUCH_DOMAIN, 0);
@@ -245,8 +353,10 @@ impl<'a> Traffic<'a> {
             DomainState::Answers => {}
         }
         let latency = self.latency(domain.profile);
-        let trouble = USERS[usize::from(message.user)].trouble;
-        let mut chance = profile.deferral * trouble / 100;
+        let (slowness, slowed) = self.slowness(&message, domain.profile);
+        let latency = if slowness > 1.0 { ((f64::from(latency) + 0.5) * slowness) as u32 } else { latency };
+        let trouble = self.variety.trouble(message.user);
+        let mut chance = self.variety.deferral(domain.profile) * trouble / 100;
         let mut at = message.queued + latency;
         let mut attempt = 0;
         let mut hour = None;
@@ -254,57 +364,132 @@ impl<'a> Traffic<'a> {
             if at - message.queued > BOUNCE_AFTER {
                 return self.push(message, Kind::Bounced, at, EXPIRED, attempt);
             }
-            let throttled = self.throttled(message, profile.provider, at);
-            if !self.chance(if throttled { INCIDENT_DEFERRAL } else { chance }) {
-                at += if throttled { self.rng.u32(20..300) } else { 0 };
+            if self.refused(message, domain.profile, at, attempt) {
+                return;
+            }
+            if let Some(plot) = self.plot(Incident::Outage, &message, domain.profile, at) {
+                at = self.unanswered(message, domain.profile, at, attempt, plot, &mut hour);
+                attempt += 1;
+                continue;
+            }
+            let throttling = self.throttling(&message, domain.profile, at);
+            let odd = self.variety.odd(domain.profile, at);
+            let likely = match throttling {
+                Some(plot) => self.plots[plot].chance,
+                None if odd.is_some() => 10_000,
+                None => self.variety.wave(domain.profile, at, chance),
+            };
+            if !self.chance(likely) {
+                at += if throttling.is_some() { self.rng.u32(20..300) } else { 0 };
                 break;
             }
-            let (kind, reply) = self.draw_deferral(domain.profile, throttled);
-            if kind == Kind::Deferred {
-                let this_hour = at / 3_600;
-                let event = Event {
-                    first: hour.is_none(),
-                    first_in_hour: hour != Some(this_hour),
-                    ..event(message, kind, at, reply, attempt)
-                };
-                hour = Some(this_hour);
-                self.put(event);
-                if self.rng.u32(..REPEAT) == 0 {
-                    self.put(Event { first: false, first_in_hour: false, ..event });
-                }
-            } else {
-                self.push(message, kind, at, reply, attempt);
-            }
+            let (kind, reply) = self.draw_deferral(domain.profile, throttling, odd);
+            let event = Event { plot: number(throttling), ..event(message, kind, at, reply, attempt) };
+            self.defer(event, &mut hour);
             chance = self.replies.all[usize::from(reply)].class.again();
             at += self.backoff(attempt);
             attempt += 1;
         }
-        self.conclude(message, at, attempt);
+        self.conclude(message, at, attempt, slowed);
     }
 
-    /// The last attempt: delivered, or bounced by the receiver.
-    fn conclude(&mut self, message: Message, at: u32, attempt: u8) {
+    /// Logs a deferral or queue error; `hour` is that of the message's last deferral.
+    fn defer(&mut self, event: Event, hour: &mut Option<u32>) {
+        if event.kind != Kind::Deferred {
+            return self.put(event);
+        }
+        let this_hour = event.at / 3_600;
+        let event = Event { first: hour.is_none(), first_in_hour: *hour != Some(this_hour), ..event };
+        *hour = Some(this_hour);
+        self.put(event);
+        if self.rng.u32(..REPEAT) == 0 {
+            self.put(Event { first: false, first_in_hour: false, ..event });
+        }
+    }
+
+    /// Bounces a message whose address is on a blocklist or whose domain fails its checks, if the receiver minds.
+    fn refused(&mut self, message: Message, profile: usize, at: u32, attempt: u8) -> bool {
+        for index in 0..self.plots.len() {
+            let plot = &self.plots[index];
+            if !matches!(plot.kind, Incident::Spamhaus | Incident::Dmarc) || !plot.hits(&message, profile, at) {
+                continue;
+            }
+            let (chance, answers) = (plot.chance, plot.answers_of(profile, message.domain).to_vec());
+            if !answers.is_empty() && self.chance(chance) {
+                let reply = pick(&mut self.rng, &answers);
+                self.put(Event { plot: number(Some(index)), ..event(message, Kind::Bounced, at, reply, attempt) });
+                return true;
+            }
+        }
+        false
+    }
+
+    /// An attempt at hosts that are out: the queue logs its errors, sometimes the message as well. Returns when the
+    /// message is tried again.
+    fn unanswered(
+        &mut self,
+        message: Message,
+        profile: usize,
+        at: u32,
+        attempt: u8,
+        plot: usize,
+        hour: &mut Option<u32>,
+    ) -> u32 {
+        let (until, tells) = (self.plots[plot].to, self.plots[plot].twist);
+        let mark = number(Some(plot));
+        // Domains that share a queue share its errors.
+        let queue =
+            if PROFILES[profile].provider == Provider::Yahoo { usize::MAX } else { usize::from(message.domain) };
+        if self.silent.insert((queue, message.vmta)) {
+            let (mut next, mut turn) = (at, 0_u8);
+            while next < until {
+                self.put(Event { plot: mark, ..event(message, Kind::QueueError, next, NO_ANSWER, turn) });
+                let step = QUEUE_RETRY[usize::from(turn).min(QUEUE_RETRY.len() - 1)];
+                next += step * self.rng.u32(85..=115) / 100;
+                turn = turn.saturating_add(1);
+            }
+        }
+        if !tells {
+            return until + self.rng.u32(5..900);
+        }
+        self.defer(Event { plot: mark, ..event(message, Kind::Deferred, at, NO_ANSWER, attempt) }, hour);
+        at + self.backoff(attempt)
+    }
+
+    /// The last attempt: delivered, or bounced by the receiver. `slowed` is the plot that made it late, from 1.
+    fn conclude(&mut self, message: Message, at: u32, attempt: u8, slowed: u8) {
         let profile = self.world.domains[usize::from(message.domain)].profile;
         let choice = &self.replies.profiles[profile];
-        if self.jobs[message.job as usize].dirty && self.chance(DIRTY_UNKNOWN) {
+        if let Some(plot) = self.of_job(Incident::DirtyList, &message)
+            && self.chance(self.plots[plot].chance)
+        {
             let reply = pick(&mut self.rng, &choice.unknown);
-            return self.push(message, Kind::Bounced, at, reply, attempt);
+            return self.put(Event { plot: number(Some(plot)), ..event(message, Kind::Bounced, at, reply, attempt) });
         }
-        let trouble = USERS[usize::from(message.user)].trouble;
-        if self.chance(PROFILES[profile].bounce * trouble / 100) {
+        let trouble = self.variety.trouble(message.user);
+        if self.chance(self.variety.bounce(profile) * trouble / 100) {
             let reply = pick(&mut self.rng, &choice.bounce);
             return self.push(message, Kind::Bounced, at, reply, attempt);
         }
-        self.push(message, Kind::Delivered, at, 0, attempt);
+        self.put(Event { plot: slowed, ..event(message, Kind::Delivered, at, 0, attempt) });
         self.afterwards(message, profile, at, trouble);
     }
 
     /// What may come back after a delivery: a complaint, or the receiver's own bounce.
     fn afterwards(&mut self, message: Message, profile: usize, at: u32, trouble: u32) {
         let about = &PROFILES[profile];
+        if let Some(plot) = self.of_job(Incident::Complaints, &message)
+            && about.complaint > 0
+            && self.chance(self.plots[plot].chance)
+        {
+            // Who is angry says so when the mail is opened: within the hour, mostly.
+            let delay = 2_400.0 * (0.8 * variety::normal(&mut self.rng)).exp();
+            let at = at + (delay as u32).clamp(60, 6 * 3_600);
+            return self.put(Event { plot: number(Some(plot)), ..event(message, Kind::Complaint, at, 0, 0) });
+        }
         let draw = self.rng.u32(..100_000);
         let annoyed = if self.jobs[message.job as usize].dirty { 3 } else { 1 };
-        if draw < annoyed * about.complaint * trouble * trouble / 10_000 {
+        if draw < annoyed * self.variety.complaint(profile) * trouble * trouble / 10_000 {
             // Most complain within hours, some after a day and a half.
             let at = at + 120 + (self.rng.f64().powi(3) * 40.0 * 3_600.0) as u32;
             return self.push(message, Kind::Complaint, at, 0, 0);
@@ -330,10 +515,16 @@ impl<'a> Traffic<'a> {
         self.push(message, Kind::Bounced, at, if message.id & 1 == 0 { EXPIRED } else { NO_ANSWER }, attempt);
     }
 
-    fn draw_deferral(&mut self, profile: usize, throttled: bool) -> (Kind, u16) {
+    fn draw_deferral(&mut self, profile: usize, throttling: Option<usize>, odd: Option<u16>) -> (Kind, u16) {
         let choice = &self.replies.profiles[profile];
-        if throttled && !choice.rate_limit.is_empty() {
-            return (Kind::Deferred, pick(&mut self.rng, &choice.rate_limit));
+        if let Some(plot) = throttling {
+            let answers = &self.plots[plot].answers[PROFILES[profile].provider as usize];
+            if !answers.is_empty() {
+                return (Kind::Deferred, pick(&mut self.rng, answers));
+            }
+        }
+        if let Some(reply) = odd {
+            return (Kind::Deferred, reply);
         }
         if !choice.greet.is_empty() && self.rng.u32(..100) < 15 {
             return (Kind::QueueError, pick(&mut self.rng, &choice.greet));
@@ -341,10 +532,29 @@ impl<'a> Traffic<'a> {
         (Kind::Deferred, pick(&mut self.rng, &choice.defer))
     }
 
-    fn throttled(&self, message: Message, provider: Provider, at: u32) -> bool {
-        provider == Provider::Google
-            && message.vmta == INCIDENT_VMTA
-            && self.incident.is_some_and(|(from, to)| (from..to).contains(&at))
+    /// The plot of a kind that hits an attempt.
+    fn plot(&self, kind: Incident, message: &Message, profile: usize, at: u32) -> Option<usize> {
+        self.plots.iter().position(|plot| plot.kind == kind && plot.hits(message, profile, at))
+    }
+
+    fn throttling(&self, message: &Message, profile: usize, at: u32) -> Option<usize> {
+        self.plot(Incident::GoogleThrottle, message, profile, at)
+            .or_else(|| self.plot(Incident::YahooTss04, message, profile, at))
+    }
+
+    /// The plot of a kind that is about a message's job, at any time.
+    fn of_job(&self, kind: Incident, message: &Message) -> Option<usize> {
+        self.plots.iter().position(|plot| plot.kind == kind && plot.target.job == Some(message.job))
+    }
+
+    /// How many times slower than usual a message is delivered, and the plot whose doing it is, from 1.
+    fn slowness(&self, message: &Message, profile: usize) -> (f64, u8) {
+        let passing = self.variety.slowness(profile, message.queued);
+        let Some(plot) = self.plot(Incident::LatencyCreep, message, profile, message.queued) else {
+            return (passing, 0);
+        };
+        let creeping = self.plots[plot].slowness(message.queued);
+        (passing.max(creeping), if creeping >= plot::SLOW { number(Some(plot)) } else { 0 })
     }
 
     fn latency(&mut self, profile: usize) -> u32 {
@@ -380,7 +590,12 @@ pub(super) fn is_incident_reply(class: Class) -> bool {
 }
 
 fn event(message: Message, kind: Kind, at: u32, reply: u16, attempt: u8) -> Event {
-    Event { message, at, reply, attempt, kind, first: false, first_in_hour: false }
+    Event { message, at, reply, attempt, kind, first: false, first_in_hour: false, plot: 0 }
+}
+
+/// A plot's number as events carry it.
+fn number(plot: Option<usize>) -> u8 {
+    plot.map_or(0, |plot| u8::try_from(plot + 1).unwrap_or(u8::MAX))
 }
 
 fn pick(rng: &mut Rng, from: &[u16]) -> u16 {
@@ -406,15 +621,15 @@ fn apportion(total: u64, weights: &[f64]) -> Vec<u64> {
 }
 
 /// How many of a job's messages have been submitted by the end of a minute of the day.
-fn due_by(plan: &Plan, size: u64, minute: u32) -> u64 {
-    let share = if plan.minutes == MINUTES_PER_DAY {
+pub(super) fn due_by(start: u32, minutes: u32, size: u64, minute: u32) -> u64 {
+    let share = if minutes == MINUTES_PER_DAY {
         let (hour, rest) = ((minute / 60) as usize, minute % 60);
         let before: u32 = HOURS[..hour].iter().sum();
         let within = HOURS.get(hour).map_or(0.0, |weight| f64::from(*weight) * f64::from(rest) / 60.0);
         (f64::from(before) + within) / f64::from(HOURS.iter().sum::<u32>())
     } else {
         // Campaigns start at full speed and slow down.
-        let left = 1.0 - (f64::from(minute.saturating_sub(plan.start)) / f64::from(plan.minutes)).min(1.0);
+        let left = 1.0 - (f64::from(minute.saturating_sub(start)) / f64::from(minutes)).min(1.0);
         1.0 - left * left
     };
     if share >= 1.0 { size } else { (size as f64 * share) as u64 }
@@ -445,8 +660,8 @@ mod tests {
     #[test]
     fn every_job_is_sent_by_midnight() {
         for plan in USERS.iter().flat_map(|user| user.plans) {
-            assert_eq!(due_by(plan, 12_345, MINUTES_PER_DAY), 12_345, "{}", plan.campaign);
-            assert_eq!(due_by(plan, 12_345, 0), 0, "{}", plan.campaign);
+            assert_eq!(due_by(plan.start, plan.minutes, 12_345, MINUTES_PER_DAY), 12_345, "{}", plan.campaign);
+            assert_eq!(due_by(plan.start, plan.minutes, 12_345, 0), 0, "{}", plan.campaign);
         }
     }
 

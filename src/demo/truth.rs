@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde::{Deserialize, Serialize};
 
+use super::hidden::HiddenTruth;
 use super::replies::{CLASS_NAMES, Replies, Severity};
 use super::rows::{self, connected};
 use super::traffic::{Event, Job, Kind};
@@ -39,6 +40,9 @@ pub struct Truth {
     pub by: BTreeMap<String, BTreeMap<String, Metrics>>,
     /// What was hidden in the logs, if anything.
     pub incident: Option<IncidentTruth>,
+    /// The same by its rows: every hidden incident with its scope, cause and time.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub incidents: Vec<HiddenTruth>,
 }
 
 /// One generated file.
@@ -473,6 +477,7 @@ impl<'a> Recorder<'a> {
             },
             by: self.by(jobs, by_received),
             incident: self.incident_truth(jobs),
+            incidents: Vec::new(),
             files,
         }
     }

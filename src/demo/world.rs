@@ -508,6 +508,17 @@ impl World {
         mix(self.seed ^ mix(((user as u64 + 1) << 32) | u64::from(recipient)))
     }
 
+    /// The share of recipients whose domain is like this.
+    pub fn share(&self, like: impl Fn(u16, &Domain) -> bool) -> f64 {
+        let matching = self.slots.iter().filter(|slot| like(**slot, &self.domains[usize::from(**slot)])).count();
+        matching as f64 / self.slots.len() as f64
+    }
+
+    /// The number of a domain.
+    pub fn find(&self, name: &str) -> Option<u16> {
+        self.domains.iter().position(|domain| domain.name == name).map(small)
+    }
+
     /// The domain of a recipient, by its hash.
     pub fn domain_of(&self, hash: u64) -> u16 {
         self.slots[(hash & 0xFFFF) as usize]

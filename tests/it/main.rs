@@ -28,6 +28,7 @@ mod model;
 mod mutants;
 mod packs;
 mod reports;
+mod scenarios;
 mod screens;
 mod support;
 mod together;
