@@ -107,6 +107,7 @@ const BEHIND: &[(&str, &[(Field, &str)])] = &[
     ("risk_complaints", &[(Field::Kind, "complaint")]),
     // The classes that SPEC §4 counts as RB events.
     ("rb_", &[(Field::ReplyClass, "throttle*"), (Field::ReplyClass, "ip-*"), (Field::ReplyClass, "domain-*")]),
+    ("risk_remote", &[(Field::Kind, "remote_bounce")]),
     ("risk_throttle", &[(Field::ReplyClass, "throttle*")]),
     ("latency", &[(Field::Kind, "delivered")]),
 ];

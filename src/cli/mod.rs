@@ -1,6 +1,7 @@
 //! The command line: what can be asked for, in which words.
 
 mod doctor;
+mod explain;
 mod export;
 pub mod incidents;
 mod ingest;
@@ -18,6 +19,7 @@ use crate::config::Config;
 use crate::dashboard::{DASHBOARDS, Dashboard, Panel};
 use crate::event::provider::Providers;
 use crate::ingest::derive;
+use crate::insight::explain::Metric;
 use crate::query::Engine;
 use crate::query::field::Field;
 use crate::query::filter::Filter;
@@ -117,6 +119,22 @@ pub enum Command {
         /// or a range FROM..UNTIL.
         #[arg(long, value_parser = parse_compare, value_name = "WITH")]
         compare: Option<Compare>,
+        /// Time range and filters.
+        #[command(flatten)]
+        scope: ScopeFlags,
+        /// How it is printed.
+        #[command(flatten)]
+        output: Output,
+    },
+    /// What is behind a change: where it is, since when, what the other side says, and what it is not. A window
+    /// (the last 24 hours, if none is given) against the same hours of earlier weeks or days.
+    Explain {
+        /// What changed; if not named, whatever changed most.
+        #[arg(long, value_enum)]
+        metric: Option<Metric>,
+        /// For latency: what is slow, as 90s or 5m; otherwise what one delivery in twenty took before.
+        #[arg(long, value_parser = parse_duration, value_name = "TIME")]
+        slower_than: Option<i64>,
         /// Time range and filters.
         #[command(flatten)]
         scope: ScopeFlags,

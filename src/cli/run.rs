@@ -34,6 +34,9 @@ pub fn run(config: &Config, command: Command) -> anyhow::Result<u8> {
             let question = Question { page, compare, ..Question::new(report, scope.scope()?) };
             print_report(config, &question, &output)
         }
+        Command::Explain { metric, slower_than, scope, output } => {
+            super::explain::explain(config, metric, slower_than, &scope, &output)
+        }
         Command::Events { limit, offset, sort, scope, output } => {
             const ON_TERMINAL: usize = 100;
             let default = std::io::stdout().is_terminal().then_some(ON_TERMINAL);

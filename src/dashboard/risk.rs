@@ -8,7 +8,7 @@ use crate::query::table::Unit;
 pub(super) const RISK: Dashboard = Dashboard {
     key: '4',
     title: "Risk",
-    about: "Who hurts the reputation? Score 0-100 = complaints + hard bounces + blocks + throttling.",
+    about: "Who hurts the reputation? Score 0-100 = complaints + hard and remote bounces + blocks + throttling.",
     rows: &[
         Row { height: Height::Fill(3), panels: &[RANKING] },
         Row { height: Height::Fill(2), panels: &[COMPLAINED, BOUNCED, BLOCKED] },
@@ -24,11 +24,11 @@ const RANKING: Panel = Panel {
         col("risk_score", "score", Unit::Number, Good::Down, 0),
         Col {
             column: "risk_score",
-            title: "= complaints + hard + block + throttle",
+            title: "= compl. + hard + block + remote + throttle",
             unit: Unit::Text,
             good: Good::Neutral,
             priority: 3,
-            kind: Kind::Sum(&["risk_complaints", "risk_hard", "risk_block", "risk_throttle"]),
+            kind: Kind::Sum(&["risk_complaints", "risk_hard", "risk_block", "risk_remote", "risk_throttle"]),
         },
         change("risk_score", Unit::Number, Good::Down, 4),
         col("sent", "mail", Unit::Count, Good::Neutral, 1),
@@ -39,6 +39,7 @@ const RANKING: Panel = Panel {
         col("block_rate", "block", Unit::Fraction, Good::Down, 2),
         col("deferral_rate", "deferral", Unit::Fraction, Good::Down, 4),
         col("rb_events", "RB", Unit::Count, Good::Down, 2),
+        col("forecast_at", "crosses", Unit::Time, Good::Neutral, 3),
         course("bounce_rate", "bounces over time", Unit::Fraction, 4),
     ]),
     drill: Some(Field::Job),

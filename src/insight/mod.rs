@@ -2,6 +2,7 @@
 
 pub mod baseline;
 pub mod causes;
+pub mod explain;
 pub mod flat;
 pub mod incident;
 pub mod judge;

@@ -273,12 +273,16 @@ impl Counts {
 /// The Wilson score interval at 95 % (Wilson 1927) of `hits` in `n`.
 #[expect(clippy::cast_precision_loss, reason = "counts stay below 2^52")]
 pub fn wilson(hits: i64, n: i64) -> Option<(f64, f64)> {
-    if n <= 0 {
+    wilson_of(hits as f64, n as f64)
+}
+
+/// The same of numbers that are weighted.
+pub fn wilson_of(hits: f64, n: f64) -> Option<(f64, f64)> {
+    if n <= 0.0 {
         return None;
     }
     const Z: f64 = 1.959_963_984_540_054;
-    let (hits, n) = ((hits.clamp(0, n)) as f64, n as f64);
-    let p = hits / n;
+    let p = hits.clamp(0.0, n) / n;
     let centre = p + Z * Z / (2.0 * n);
     let spread = Z * (p * (1.0 - p) / n + Z * Z / (4.0 * n * n)).sqrt();
     let scale = 1.0 + Z * Z / n;

@@ -251,7 +251,6 @@ impl Asked<'_> {
             self.page.sort.as_ref().map_or((order, true), |sort| (sort.column.as_str(), sort.descending));
         let metric = metrics::all().find(|metric| metric.name == column);
         let score = |key: &GroupKey, counts: &Counts| match metric {
-            _ if column == "risk_score" => Value::Float(risk::score(counts)),
             Some(metric) => metric.value(counts, context),
             None => Value::Text(Arc::clone(&key.0)),
         };
@@ -372,23 +371,79 @@ impl Asked<'_> {
         let (scope, bounded) = self.bounded(scope, Some(by)).await?;
         let resolved = self.engine.resolve(self.snapshot, &scope, self.now)?;
         let context = self.context(&resolved, Some(by))?;
-        let grouped = self.grouped(&resolved, Some(by), None, Needs { latency: false, deferred: false }).await?;
-        let mut table = group_table(Some(by), false);
-        let scores = risk::TERMS.iter().map(|term| term.name);
-        for name in std::iter::once("risk_score").chain(scores) {
-            table.heads.push(Head { name: Arc::from(name), unit: Unit::Number });
+        let ages = self.ages();
+        let needs = Needs { latency: false, deferred: false };
+        let grouped = self.grouped(&resolved, Some(by), Some(ages.width), needs).await?;
+        let mut tallies: HashMap<Arc<str>, risk::Tally> = HashMap::new();
+        for ((value, bucket), counts) in &grouped {
+            tallies.entry_ref(value).or_default().add(*bucket, counts, &ages);
         }
-        let (rows, more) = self.leading(grouped, "risk_score", &context)?;
-        for (key, counts) in rows {
-            let mut row = vec![group_value(&key.0)];
-            row.extend(metrics::all().map(|metric| metric.value(&counts, &context)));
-            row.push(Value::Float(risk::round(risk::score(&counts))));
-            row.extend(risk::TERMS.iter().map(|term| Value::Float(risk::round(term.points(&counts)))));
+        let mut table = group_table(Some(by), false);
+        let scores = risk::TERMS.iter().map(|term| (term.name, Unit::Number));
+        let forecast = [
+            ("forecast_metric", Unit::Text),
+            ("forecast_at", Unit::Time),
+            ("forecast_low_at", Unit::Time),
+            ("forecast_high_at", Unit::Time),
+            ("forecast", Unit::Text),
+        ];
+        let heads = std::iter::once(("risk_score", Unit::Number)).chain(scores).chain(forecast);
+        table.heads.extend(Table::with_heads(heads).heads);
+        let (rows, more) = self.riskiest(tallies, &context)?;
+        for (value, tally) in rows {
+            let mut row = vec![group_value(&value)];
+            row.extend(metrics::all().map(|metric| metric.value(&tally.counts, &context)));
+            row.push(Value::Float(risk::round(tally.score())));
+            row.extend(tally.points().map(|points| Value::Float(risk::round(points))));
+            match tally.forecast(&ages) {
+                Some(forecast) => row.extend([
+                    Value::text(forecast.limit.name),
+                    Value::Time(forecast.at),
+                    Value::Time(forecast.earliest),
+                    time(forecast.latest),
+                    Value::text(forecast.sentence(&ages)),
+                ]),
+                None => row.extend(std::iter::repeat_n(Value::Null, forecast.len())),
+            }
             table.rows.push(row);
         }
         let mut table = arrange(table, self.page, Some("risk_score"));
         table.more |= more || bounded;
         Ok(table)
+    }
+
+    /// How old mail is in this range, which ends where the events end.
+    fn ages(&self) -> risk::Ages {
+        let (oldest, newest) = self.snapshot.bounds().unwrap_or_default();
+        let from = self.range.0.map_or(oldest, |from| from.max(oldest));
+        let until = self.range.1.map_or(newest + 1, |until| until.min(newest + 1));
+        risk::Ages::of(from, until.max(from + 1))
+    }
+
+    /// As [`Self::leading`], of rows with a score.
+    fn riskiest(
+        &self,
+        mut tallies: HashMap<Arc<str>, risk::Tally>,
+        context: &Context,
+    ) -> Result<(Vec<(Arc<str>, risk::Tally)>, bool), Failure> {
+        let by_score = self.page.sort.as_ref().is_none_or(|sort| sort.column == "risk_score");
+        let descending = self.page.sort.as_ref().is_none_or(|sort| sort.descending);
+        let wanted = self.page.limit.map(|limit| self.page.offset.saturating_add(limit).max(MANY_ROWS));
+        if let Some(wanted) = wanted.filter(|wanted| by_score && tallies.len() > *wanted) {
+            let mut scored: Vec<(Value, (Arc<str>, risk::Tally))> = tallies
+                .drain()
+                .filter(|(_, tally)| !tally.counts.is_empty())
+                .map(|(value, tally)| (Value::Float(tally.score()), (value, tally)))
+                .collect();
+            let more = scored.len() > wanted;
+            scored.sort_by(|a, b| compare(&a.0, &b.0, descending).then_with(|| a.1.0.cmp(&b.1.0)));
+            scored.truncate(wanted);
+            return Ok((scored.into_iter().map(|(_, row)| row).collect(), more));
+        }
+        let counts = tallies.iter().map(|(value, tally)| ((Arc::clone(value), None), tally.counts.clone()));
+        let (rows, more) = self.leading(counts.collect(), "risk_score", context)?;
+        let rows = rows.into_iter().filter_map(|((value, _), _)| tallies.remove_entry(&value)).collect();
+        Ok((rows, more))
     }
 
     async fn replies(&self, scope: &Scope) -> Result<Table, Failure> {

@@ -103,10 +103,28 @@ fn the_reports_are_documented() {
         writeln!(text, "| `{}` | {} | {} |", metric.name, needs.join(" "), metric.about).unwrap();
     }
     text += "\n`needs`: one of these record types must have been logged on the days of the scope, else the number is n/a.\n\n\
-             ## Risk\n\nThe score is the sum of its terms. Each is its weight times the lower end of a rate's Wilson interval over the\n\
-             critical rate; everyone is credited with 50 clean rows.\n\n| column | weight | meaning |\n|---|---:|---|\n";
+             ## Risk\n\n";
+    writeln!(
+        text,
+        "`risk_score`, 0 to 100, is the sum of its terms. Each is its weight times the lower end of a rate's Wilson interval over the\n\
+         critical rate, at most the weight. Hits and denominators of the score are weighted by age: after {} days mail counts half. Mail is\n\
+         as old as its hour before the newest in ranges up to two days, else as its day (UTC). Everyone is credited with clean rows, and a\n\
+         rate beyond {} times the critical one counts as that, since many complaints about few messages are about mail sent before. All\n\
+         other columns count each row once.\n\n| column | weight | credited rows | meaning |\n|---|---:|---:|---|",
+        risk::HALF_LIFE / pmtop::query::time::DAY,
+        risk::MOST,
+    )
+    .unwrap();
     for term in risk::TERMS {
-        writeln!(text, "| `{}` | {} | {} |", term.name, term.weight, term.about).unwrap();
+        writeln!(text, "| `{}` | {} | {} | {} |", term.name, term.weight, term.credit, term.about).unwrap();
+    }
+    text += "\n`forecast_at` says when the rate over the whole range crosses its limit if mail goes on, from the end of the range, with the rate\n\
+             and the pace of its last quarter (at most six hours, or two days in ranges of more than two days). `forecast_low_at` and\n\
+             `forecast_high_at` take the two ends of that rate's Wilson interval instead; the latter is empty where the limit may never be\n\
+             crossed. Empty, too: below 5 recent hits or 200 rows, beyond a week, and where the limit is crossed already. `forecast_metric`\n\
+             says which it is, the first of these; `forecast` is the same in a sentence.\n\n| `forecast_metric` | limit |\n|---|---:|\n";
+    for limit in risk::LIMITS {
+        writeln!(text, "| `{}` | {} % |", limit.name, (limit.limit * 1e4).round() / 100.0).unwrap();
     }
     text += "\n## Filters\n\nEach is a flag (`--domain gmail.com`) and a chip on the screen (`domain=gmail.com`). Several values of one are ORed, `!value` excludes,\n`*` is a wildcard. Those that rollups carry are answered without reading rows.\n\n| filter | column | groups | in rollups | meaning |\n|---|---|---|---|---|\n";
     for field in FIELDS {

@@ -420,6 +420,9 @@ fn readout(
     {
         return Some(format!("{position} · rows that name no {}", column.replace('_', " ")));
     }
+    // When a limit will be crossed stands behind the name, the score and the time itself.
+    let tells_forecast =
+        columns.get(at).is_some_and(|column| matches!(column.column, "*" | "risk_score" | "forecast_at"));
     let at = match columns.get(at) {
         Some(column) if column.column == "*" => columns
             .iter()
@@ -454,6 +457,9 @@ fn readout(
         title = value.map_or(title, |value| value.title);
     }
     let mut out = format!("{position} · {title}: {text}");
+    if let (true, Some(forecast)) = (tells_forecast, table.cell(row, "forecast").as_text()) {
+        write!(out, " · {}", display(forecast)).ok();
+    }
     if let (Some(before), Some(against)) = (&answer.before, compare_name(state.compare, state.scope.time))
         && column.unit != Unit::Text
     {

@@ -252,9 +252,16 @@ fn risk(by: Field) -> Table {
         row.put(&by.report_name(), Unit::Text, name);
         let score = 71.0 * trouble(at);
         row.put("risk_score", Unit::Number, score);
-        for (name, share) in [("complaints", 0.53), ("hard", 0.27), ("block", 0.15), ("throttle", 0.05)] {
+        for (name, share) in
+            [("complaints", 0.53), ("hard", 0.25), ("block", 0.13), ("remote", 0.04), ("throttle", 0.05)]
+        {
             row.put(&format!("risk_{name}"), Unit::Number, score * share);
         }
+        let crosses = at == 1;
+        let forecast = "at this pace the complaint rate crosses 0.30 % at about 16:40 (15:50–18:30)";
+        let when = now() + 2 * HOUR;
+        row.put("forecast_at", Unit::Time, if crosses { Value::Time(when) } else { Value::Null });
+        row.put("forecast", Unit::Text, if crosses { Value::text(forecast) } else { Value::Null });
         metrics(&mut row, 212_000.0 / ((at * at * 3 + 1) as f64), trouble(at));
         row
     });
