@@ -19,6 +19,9 @@ pub mod report;
 
 pub mod insight;
 
+pub mod hook;
+pub mod prom;
+
 pub mod app;
 pub mod runtime;
 pub mod ui;

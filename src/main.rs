@@ -33,9 +33,12 @@ fn run(cli: Cli) -> anyhow::Result<u8> {
             let view = cli.view.view(&config)?;
             screen::open(&config, &view)
         }
-        Some(Command::Events { .. } | Command::Sql { .. } | Command::Export { view: cli::View::Events, .. })
-            if config.profile == Profile::Management =>
-        {
+        Some(
+            Command::Events { .. }
+            | Command::Sql { .. }
+            | Command::Evidence { .. }
+            | Command::Export { view: cli::View::Events, .. },
+        ) if config.profile == Profile::Management => {
             anyhow::bail!("the profile `management` shows no rows; `profile` in the settings changes it")
         }
         Some(Command::Demo { dir }) => demo_day::run(&config, dir.as_deref()),

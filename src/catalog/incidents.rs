@@ -109,7 +109,7 @@ impl Incidents {
         Ok(Self { db: Mutex::new(db) })
     }
 
-    fn with<T>(&self, run: impl FnOnce(&mut Connection) -> rusqlite::Result<T>) -> Result<T> {
+    pub(super) fn with<T>(&self, run: impl FnOnce(&mut Connection) -> rusqlite::Result<T>) -> Result<T> {
         Ok(run(&mut self.db.lock().unwrap_or_else(PoisonError::into_inner))?)
     }
 
@@ -177,6 +177,14 @@ impl Incidents {
                 }
             }
             tx.commit()
+        })
+    }
+
+    /// Remembers something.
+    pub fn remember(&self, facts: &[(&str, String)]) -> Result<()> {
+        self.with(|db| {
+            let mut fact = db.prepare_cached("INSERT OR REPLACE INTO facts (name, value) VALUES (?, ?)")?;
+            facts.iter().try_for_each(|(name, value)| fact.execute(params![name, value]).map(drop))
         })
     }
 

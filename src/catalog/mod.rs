@@ -17,6 +17,7 @@ pub mod look;
 pub mod merge;
 mod moves;
 mod numbers;
+pub mod outbox;
 pub mod pack;
 mod pages;
 pub mod recover;

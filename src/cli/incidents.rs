@@ -97,7 +97,7 @@ pub fn watch(config: &Config) -> anyhow::Result<Watch> {
 
 /// All incidents as of now; what was not evaluated yet is evaluated first.
 pub fn look(config: &Config, engine: &Engine) -> anyhow::Result<Vec<Incident>> {
-    let found = watch(config)?.look(engine, &|_| Vec::new()).map_err(said)?;
+    let found = watch(config)?.look(engine, &crate::hook::at_look(engine, config)).map_err(said)?;
     Ok(found.incidents)
 }
 

@@ -1,8 +1,10 @@
 //! The command line: what can be asked for, in which words.
 
 mod doctor;
+mod evidence;
 mod explain;
 mod export;
+mod hooks;
 pub mod incidents;
 mod ingest;
 mod run;
@@ -239,6 +241,29 @@ pub enum Command {
         #[command(flatten)]
         output: Output,
     },
+    /// What hooks were told of incidents, and what waits; docs/hooks.md.
+    Hooks {
+        /// What to do; without it the list is printed.
+        #[command(subcommand)]
+        action: Option<HooksAction>,
+        /// How it is printed.
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Numbers for Prometheus, in its text format.
+    Prom {
+        /// Where to, whole or not at all and readable by everyone; standard output, if not named.
+        #[arg(long, value_name = "PATH")]
+        out: Option<PathBuf>,
+    },
+    /// A ticket for the provider's postmaster from an incident: Markdown, and its rows as CSV; recipients are hidden.
+    Evidence {
+        /// The incident's id.
+        id: String,
+        /// The folder for both files; this one, if not named.
+        #[arg(long, value_name = "DIR")]
+        out: Option<PathBuf>,
+    },
     /// The settings.
     Config {
         /// What to do with them.
@@ -262,6 +287,21 @@ pub enum FilesAction {
         /// Name, path, id, or the beginning of the SHA-256.
         #[arg(required = true)]
         files: Vec<String>,
+    },
+}
+
+/// What to do with hooks.
+#[derive(Debug, Clone, Subcommand)]
+pub enum HooksAction {
+    /// Tell a hook of a sample now, and print what came back; exit code 1 if it was not taken.
+    Test {
+        /// Its name in the settings.
+        name: String,
+    },
+    /// Try again what waits or was given up; exit code 1 if something was not taken.
+    Retry {
+        /// One hook by its name; all, if not named.
+        name: Option<String>,
     },
 }
 

@@ -96,6 +96,9 @@ pub fn run(config: &Config, command: Command) -> anyhow::Result<u8> {
             eprintln!("pmtop: {} found, {} repaired", findings.len(), findings.len() - open);
             Ok(u8::from(open > 0))
         }
+        Command::Hooks { action, output } => super::hooks::run(config, action.as_ref(), &output),
+        Command::Prom { out } => super::hooks::prom(config, out.as_deref()),
+        Command::Evidence { id, out } => super::evidence::run(config, &id, out.as_deref()),
         Command::Config { action: ConfigAction::Check } => {
             derive::Rules::new(config)?;
             crate::insight::rule::Rule::all(&config.rules)?;

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::event::bounce::BounceOverrides;
 
+pub mod hooks;
 pub mod keys;
 pub mod theme;
 
@@ -84,6 +85,11 @@ pub struct Config {
     pub query: Query,
     /// The screen.
     pub ui: Ui,
+    /// Numbers for Prometheus.
+    pub prometheus: Prometheus,
+    /// Who is told of incidents.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub hooks: Vec<hooks::Hook>,
     /// Further providers, before the built-in ones: name → MX suffixes and domains.
     pub providers: BTreeMap<String, Provider>,
     /// Reply classes, statuses or bounce categories → hard, soft, block; before the built-in table.
@@ -318,6 +324,22 @@ pub struct Ui {
     pub restore: bool,
 }
 
+/// Numbers for Prometheus, by the textfile collector of its node exporter.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Prometheus {
+    /// The file that the owner of the catalog keeps current; empty: none.
+    pub textfile: PathBuf,
+    /// Least seconds between two writes.
+    pub every_seconds: u64,
+}
+
+impl Default for Prometheus {
+    fn default() -> Self {
+        Self { textfile: PathBuf::new(), every_seconds: 30 }
+    }
+}
+
 /// A mailbox provider of the user's own.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -345,6 +367,8 @@ impl Default for Config {
             retention: Retention::default(),
             query: Query::default(),
             ui: Ui::default(),
+            prometheus: Prometheus::default(),
+            hooks: Vec::new(),
             providers: BTreeMap::new(),
             bounce_classes: BounceOverrides::default(),
             rules: BTreeMap::new(),
@@ -437,7 +461,11 @@ impl Config {
         if self.query.memory_mb < 32 {
             return refuse("query.memory_mb", format!("{} is too little; at least 32", self.query.memory_mb));
         }
-        Ok(())
+        let textfile = &self.prometheus.textfile;
+        if !textfile.as_os_str().is_empty() && textfile.extension().is_none_or(|ending| ending != "prom") {
+            return refuse("prometheus.textfile", "the collector reads files that end in .prom only".to_owned());
+        }
+        hooks::check(&self.hooks).or_else(|why| refuse("hooks", why))
     }
 
     /// Whether recipients are hidden at the start.

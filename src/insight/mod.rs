@@ -2,12 +2,15 @@
 
 pub mod baseline;
 pub mod causes;
+pub mod evidence;
 pub mod explain;
 pub mod flat;
 pub mod incident;
 pub mod judge;
+pub mod postmaster;
 pub mod rule;
 pub mod segment;
 pub mod series;
 pub mod signal;
+pub mod stored;
 pub mod watch;

@@ -25,6 +25,7 @@ use crate::catalog::locks::Lock;
 use crate::catalog::pack;
 use crate::config::Config;
 use crate::export::{self, Saved};
+use crate::hook::Sender;
 use crate::inbox::{Arrivals, Inbox};
 use crate::ingest::Ingest;
 use crate::ingest::intake::{Intake, Listener};
@@ -32,6 +33,7 @@ use crate::ingest::live::Live;
 use crate::ingest::original;
 use crate::ingest::progress::Progress;
 use crate::insight::watch::Watch;
+use crate::prom::Writer;
 use crate::query::Engine;
 use crate::query::estimate::Estimate;
 use crate::query::field::Field;
@@ -68,6 +70,8 @@ pub struct Local {
     watch: Arc<Mutex<Watch>>,
     stop: Arc<AtomicBool>,
     threads: Vec<JoinHandle<()>>,
+    /// What the owner does beside: it stops by itself when it is dropped.
+    _beside: (Sender, Writer),
 }
 
 /// What the inbox needs to know, and where files go.
@@ -130,10 +134,15 @@ impl Local {
         let watch = Arc::new(Mutex::new(Watch::new(config, Catalogue::builtin())?));
         let rules = Rules {
             engine: Arc::clone(&engine),
+            config: config.clone(),
             watch: Arc::clone(&watch),
             owns: Arc::clone(&owns),
             stop: Arc::clone(&stop),
         };
+        let sender = Sender::spawn(Arc::clone(engine.catalog()), config.hooks.clone(), Arc::clone(&owns))?;
+        let told = Arc::clone(&tell);
+        let say = move |failure| told(Input::Notice(failure));
+        let writer = Writer::spawn(Arc::clone(&engine), config.prometheus.clone(), Arc::clone(&owns), say)?;
         let told = Arc::clone(&tell);
         let threads = vec![
             std::thread::Builder::new().name("rules".to_owned()).spawn(move || rules.run(&*told))?,
@@ -141,7 +150,8 @@ impl Local {
             std::thread::Builder::new().name("lookout".to_owned()).spawn(move || lookout.run(owned, &*tell))?,
             std::thread::Builder::new().name("keeper".to_owned()).spawn(move || keeper.run())?,
         ];
-        Ok(Self { engine, intake, owner, settings: config.ingest.clone(), watch, stop, threads })
+        let settings = config.ingest.clone();
+        Ok(Self { engine, intake, owner, settings, watch, stop, threads, _beside: (sender, writer) })
     }
 
     /// Who watches the inbox, if it is another process.

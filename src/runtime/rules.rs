@@ -6,8 +6,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::app::input::Input;
-use crate::catalog::incidents::Outgoing;
 use crate::catalog::pack;
+use crate::config::Config;
+use crate::hook;
 use crate::insight::incident::{Happening, Incident};
 use crate::insight::watch::{Watch, stored};
 use crate::query::Engine;
@@ -26,14 +27,11 @@ const REST: u32 = 4;
 /// What is written down is read anew after so long though nobody wrote: a silence may have ended.
 const ANEW: Duration = Duration::from_secs(30);
 
-/// What hooks are told of what happened; it is queued in the transaction that writes the incidents down.
-fn told_to_hooks(_happened: &[Happening]) -> Vec<Outgoing> {
-    Vec::new()
-}
-
 /// Evaluates rules and tells of incidents, on a thread of its own.
 pub(super) struct Rules {
     pub(super) engine: Arc<Engine>,
+    /// What hooks are to be told.
+    pub(super) config: Config,
     /// Shared with whoever replays a rule.
     pub(super) watch: Arc<Mutex<Watch>>,
     /// Whether this process is the owner.
@@ -123,7 +121,7 @@ impl Rules {
         // Rules read sums: where these are missing they would read rows.
         pack::tidy(self.engine.catalog(), 1, &|| self.stop.load(Ordering::Relaxed)).ok();
         let mut watch = self.watch.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(watch.look(&self.engine, &told_to_hooks)?.happenings)
+        Ok(watch.look(&self.engine, &hook::at_look(&self.engine, &self.config))?.happenings)
     }
 
     /// Tells what is written down, if it is something else than what was told last.

@@ -18,6 +18,8 @@ const TABLE: &[(&str, &[&str])] = &[
     ("report", &["text", "event", "catalog", "query"]),
     ("insight", &["text", "event", "config", "catalog", "reply", "query", "report"]),
     ("export", &["text", "event", "catalog", "query", "report"]),
+    ("hook", &["text", "event", "config", "catalog", "query", "insight"]),
+    ("prom", &["text", "event", "config", "catalog", "query", "report", "insight"]),
     ("app", &["text", "event", "config", "query", "insight", "dashboard", "ingest"]),
     ("ui", &["text", "event", "config", "query", "insight", "dashboard", "ingest", "app"]),
     (
@@ -36,6 +38,8 @@ const TABLE: &[(&str, &[&str])] = &[
             "report",
             "insight",
             "export",
+            "hook",
+            "prom",
             "app",
         ],
     ),
@@ -54,6 +58,8 @@ const TABLE: &[(&str, &[&str])] = &[
             "report",
             "insight",
             "export",
+            "hook",
+            "prom",
             "app",
             "ui",
         ],
@@ -77,6 +83,7 @@ const FENCES: &[(&str, &[&str])] = &[
     ("clap", &["cli", "report"]),
     ("tokio", &["runtime", "query", "cli", "screen"]),
     ("sha2", &["ingest"]),
+    ("ureq", &["hook"]),
 ];
 
 fn sources(folder: &Path, out: &mut Vec<PathBuf>) {
