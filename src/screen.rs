@@ -14,6 +14,7 @@ use crate::config::Config;
 use crate::event::file_status::Status;
 use crate::ingest::progress::Progress;
 use crate::insight::incident::{Happening, Step};
+use crate::insight::rule::Rule;
 use crate::query::time::iso;
 use crate::runtime::local::{Local, into_inputs};
 use crate::runtime::{self, Opening, Options, store};
@@ -36,6 +37,7 @@ pub fn open(config: &Config, view: &View) -> anyhow::Result<u8> {
         scope: view.scope.clone(),
         opening: Opening { tab: view.tab.clone(), compare: view.compare, anew: view.anew },
         profile: config.profile,
+        rules: Rule::all(&config.rules)?,
         masked: config.masks(),
         restores: config.ui.restore,
         state: store::default_folder(),

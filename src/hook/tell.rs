@@ -9,8 +9,8 @@ use crate::config::Config;
 use crate::config::hooks::{Hook, Least, When};
 use crate::event::Micros;
 use crate::insight::incident::{Evidence, Happening, Incident, Severity, State, Step};
-use crate::query::{Engine, mask};
 use crate::query::time::{iso, parse_time, span};
+use crate::query::{Engine, mask};
 use crate::text::display;
 
 /// The fact that says since when hooks are told: the log time of the first evaluation.

@@ -26,9 +26,7 @@ pub fn table(incidents: &[Incident]) -> Table {
     ]);
     for incident in incidents {
         let cause = incident.causes.first();
-        let of_cause = |part: fn(&Cause) -> &str| {
-            cause.map_or(Value::Null, |cause| Value::text(part(cause)))
-        };
+        let of_cause = |part: fn(&Cause) -> &str| cause.map_or(Value::Null, |cause| Value::text(part(cause)));
         table.rows.push(vec![
             Value::text(&incident.id),
             Value::text(incident.severity.as_str()),

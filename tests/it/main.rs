@@ -34,6 +34,7 @@ mod prom;
 mod reports;
 mod risk;
 mod scenarios;
+mod screen_incidents;
 mod screens;
 mod support;
 mod together;

@@ -9,17 +9,24 @@ use crate::config::Profile;
 impl State {
     /// Whether the profile may do this.
     pub fn allows(&self, action: Action) -> bool {
-        let rows = matches!(
-            action,
-            Action::Drill
-                | Action::Sql
-                | Action::SqlOfPanel
-                | Action::FileDetails
-                | Action::RetryFile
-                | Action::RemoveFile
-                | Action::AddFiles
-                | Action::Columns
-        );
+        // From a card to the incident there are no rows yet.
+        let rows = (action == Action::Drill && !self.is_on_card())
+            || matches!(
+                action,
+                Action::Acknowledge
+                    | Action::Silence
+                    | Action::Note
+                    | Action::Evidence
+                    | Action::Tune
+                    | Action::ShowIncident
+                    | Action::Sql
+                    | Action::SqlOfPanel
+                    | Action::FileDetails
+                    | Action::RetryFile
+                    | Action::RemoveFile
+                    | Action::AddFiles
+                    | Action::Columns
+            );
         match self.setup.profile {
             Profile::Engineer | Profile::Support => true,
             Profile::Viewer => action != Action::Mask,
@@ -46,6 +53,9 @@ impl State {
         }));
         // Nothing that was answered before may be seen any more, in either way.
         let mut effects = vec![Effect::Mask(self.masked), Effect::ForgetRawRow];
+        if self.masked {
+            self.incidents.hide();
+        }
         self.sql_left = None;
         self.detail = None;
         effects.extend(self.forget_tab());
