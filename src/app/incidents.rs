@@ -60,6 +60,16 @@ pub fn times(incident: &Incident) -> String {
     }
 }
 
+/// The same, without the date where it is today's.
+pub fn times_by(incident: &Incident, now: Option<Micros>) -> String {
+    let text = times(incident);
+    let today = now.map(short).and_then(|now| now.get(..7).map(str::to_owned));
+    match today.and_then(|today| text.strip_prefix(&today).map(str::to_owned)) {
+        Some(rest) => rest,
+        None => text,
+    }
+}
+
 /// How long it lasted, up to now where it goes on.
 pub fn lasted(incident: &Incident, now: Option<Micros>) -> Micros {
     (incident.closed_at.or(now).unwrap_or(incident.opened_at) - incident.opened_at).max(0)

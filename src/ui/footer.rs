@@ -105,6 +105,11 @@ fn hints(state: &State) -> Vec<(String, String)> {
             // Nothing to ask about yet.
             action if state.is_catalog_empty() && state.overlay.is_none() => action == Action::AddFiles,
             Action::Drill => state.detail.is_none(),
+            // What is over needs nobody to take it.
+            Action::Acknowledge | Action::Silence => {
+                state.incident().is_some_and(|incident| incident.closed_at.is_none())
+            }
+            Action::Evidence | Action::Tune | Action::Note | Action::ShowIncident => state.incident().is_some(),
             Action::Variant => panel.is_some_and(|panel| panel.variants.len() > 1),
             Action::Mark => panel.is_some_and(|panel| matches!(panel.show, Show::Trend { .. } | Show::Heatmap(_))),
             Action::Shade => panel.is_some_and(|panel| matches!(panel.show, Show::Heatmap(_))),

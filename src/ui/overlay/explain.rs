@@ -84,7 +84,8 @@ fn lines(state: &State, found: &Explanation, wide: usize) -> Vec<Line> {
         lines.push(Line { text: String::new(), style: theme.text, row: None });
         lines.push(Line { text, style: theme.muted, row: None });
     }
-    for reply in found.replies.iter().take(3) {
+    // What hardly anybody says is no cause.
+    for reply in found.replies.iter().filter(|reply| reply.share >= 0.01).take(3) {
         let words = if reply.example.is_empty() { &reply.template } else { &reply.example };
         let head = format!("{} {}: {}", percent(reply.share), display(&reply.class), clean_lines(words));
         lines.extend(wrap(&head, wide).into_iter().map(|text| Line { text, style: theme.muted, row: None }));

@@ -42,9 +42,7 @@ pub(crate) fn draw(
     let top = scroll.min(geometry.detail_end);
     geometry.views.insert((state.tab, index), View { rows, top, ..View::default() });
     for ((name, text, style), y) in lines.iter().skip(top).zip(area.y..area.bottom()) {
-        let used = put(frame.buffer_mut(), area.x + 1, y, &left(name, NAMES), NAMES, state.setup.theme.muted);
-        let x = area.x + 2 + used;
-        put(frame.buffer_mut(), x, y, text, usize::from(area.right().saturating_sub(x)), *style);
+        draw_line(frame, Rect { y, height: 1, ..area }, state, (name.as_str(), text.as_str(), *style));
     }
     if lines.len() > rows {
         return Some(format!("lines {}–{} of {}", top + 1, (top + rows).min(lines.len()), lines.len()));
@@ -52,7 +50,16 @@ pub(crate) fn draw(
     Some(format!("{} · {}", incident.id, incident.rule))
 }
 
-fn lines(state: &State, incident: &Incident, wide: usize) -> Vec<Line> {
+/// A line of the sheet: its name, and what is said.
+pub(super) fn draw_line(frame: &mut Frame<'_>, area: Rect, state: &State, (name, text, style): (&str, &str, Style)) {
+    let muted = state.setup.theme.muted;
+    let used = put(frame.buffer_mut(), area.x + 1, area.y, &left(name, NAMES), NAMES, muted);
+    let x = area.x + 2 + used;
+    put(frame.buffer_mut(), x, area.y, text, usize::from(area.right().saturating_sub(x)), style);
+}
+
+/// All that is known of an incident, line by line.
+pub(super) fn lines(state: &State, incident: &Incident, wide: usize) -> Vec<Line> {
     let theme = &state.setup.theme;
     let room = wide.saturating_sub(NAMES + 1).max(8);
     let mut lines: Vec<Line> = Vec::new();
@@ -109,7 +116,10 @@ fn measured(state: &State, incident: &Incident) -> String {
         String::new()
     };
     let rule = title(&state.setup.rules, incident);
-    format!("{}{usual}{of} · against {} · rule: {rule}", number(incident.value, unit), display(&incident.basis))
+    // "learning: 1 day of history" says by itself what it is.
+    let basis = display(&incident.basis);
+    let against = if basis.starts_with("learning") { "" } else { "against " };
+    format!("{}{usual}{of} · {against}{basis} · rule: {rule}", number(incident.value, unit))
 }
 
 fn cause_lines(state: &State, cause: &Cause, add: &mut dyn FnMut(&str, &str, Style)) {

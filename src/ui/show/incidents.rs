@@ -11,7 +11,7 @@ use crate::insight::incident::{Incident, Severity, State as Fate};
 use crate::query::time::{short, span};
 use crate::text::display;
 use crate::ui::format::{left, right, width, wrap};
-use crate::ui::show::scroll;
+use crate::ui::show::{incident, scroll};
 use crate::ui::{cells, panel, put};
 
 /// Columns that take what room is left, and the least that they need.
@@ -48,7 +48,7 @@ pub(crate) fn draw_quiet(frame: &mut Frame<'_>, area: Rect, state: &State) {
         (_, _, Some(days)) => lines.push((format!("nothing in {}", days_of(days)), theme.text)),
         _ => {}
     }
-    lines.extend(learning(state).map(|text| (text, theme.muted)));
+    lines.extend(learning(state, usize::MAX).map(|text| (text, theme.muted)));
     let room = usize::from(area.width.saturating_sub(2));
     let lines: Vec<(String, Style)> = lines
         .into_iter()
@@ -61,17 +61,18 @@ fn days_of(days: i64) -> String {
     if days == 1 { "1 day of history".to_owned() } else { format!("{days} days of history") }
 }
 
-/// What rules do not know yet.
-pub(crate) fn learning(state: &State) -> Option<String> {
+/// What rules do not know yet, in as many words as there is room for.
+pub(crate) fn learning(state: &State, room: usize) -> Option<String> {
     let days = state.history_days()?;
-    if days < i64::from(LEARNING) {
-        return Some(format!(
-            "learning: {}; what is usual at an hour is known after a week, volumes after {VOLUME_WEEKS} weeks",
-            days_of(days)
-        ));
-    }
-    (days < i64::from(VOLUME_WEEKS) * 7)
-        .then(|| format!("learning: {}; a drop of volume is told from {VOLUME_WEEKS} weeks on", days_of(days)))
+    let short = format!("learning: {}", days_of(days));
+    let long = if days < i64::from(LEARNING) {
+        format!("{short}; what is usual at an hour is known after a week, volumes after {VOLUME_WEEKS} weeks")
+    } else if days < i64::from(VOLUME_WEEKS) * 7 {
+        format!("{short}; a drop of volume is told from {VOLUME_WEEKS} weeks on")
+    } else {
+        return None;
+    };
+    Some(if width(&long) <= room { long } else { short })
 }
 
 /// The table; the cause of the one under the cursor read out.
@@ -90,6 +91,8 @@ pub(crate) fn draw(
     let theme = &state.setup.theme;
     let panel_state = state.board().panels.get(index).cloned().unwrap_or_default();
     let cursor = panel_state.cursor.min(listed.len() - 1);
+    let below = below_height(area, listed.len(), geometry.compact);
+    let (whole, area) = (area, Rect { height: area.height - below, ..area });
     let rows = usize::from(area.height.saturating_sub(1));
     let view = geometry.views.get(&(state.tab, index)).copied().unwrap_or_default();
     let top = scroll(&view, cursor, rows, listed.len());
@@ -128,11 +131,32 @@ pub(crate) fn draw(
             x += cells(*wide) + 2;
         }
     }
+    if below > 0
+        && let Some(incident) = listed.get(cursor)
+    {
+        draw_below(frame, Rect { y: area.bottom(), height: below, ..whole }, state, incident);
+    }
     let said = listed.get(cursor).map_or_else(String::new, |incident| {
         let cause = display(cause(incident)).into_owned();
         if cause.is_empty() { display(&incident.basis).into_owned() } else { cause }
     });
     Some(format!("{}/{} · {said}", cursor + 1, listed.len()))
+}
+
+/// Where one panel is shown at a time the sheet of the incident takes what the table leaves.
+fn below_height(area: Rect, incidents: usize, compact: bool) -> u16 {
+    let below = area.height.saturating_sub(1).saturating_sub(cells(incidents));
+    if compact && below >= 6 { below } else { 0 }
+}
+
+fn draw_below(frame: &mut Frame<'_>, area: Rect, state: &State, incident: &Incident) {
+    let theme = &state.setup.theme;
+    let wide = usize::from(area.width.saturating_sub(2));
+    put(frame.buffer_mut(), area.x + 1, area.y, &"─".repeat(wide), wide, theme.border);
+    let lines = incident::lines(state, incident, wide);
+    for ((name, text, style), y) in lines.iter().zip(area.y + 1..area.bottom()) {
+        incident::draw_line(frame, Rect { y, height: 1, ..area }, state, (name.as_str(), text.as_str(), *style));
+    }
 }
 
 fn text_of(state: &State, column: &IncidentColumn, incident: &Incident) -> String {

@@ -3,7 +3,7 @@
 use ratatui::Frame;
 use ratatui::layout::Rect;
 
-use crate::app::incidents::{cause, sign, times};
+use crate::app::incidents::{cause, sign, times_by};
 use crate::app::{Geometry, State, View};
 use crate::insight::incident::{Incident, State as Fate};
 use crate::text::display;
@@ -35,7 +35,7 @@ pub(crate) fn draw(
     let top = scroll(&view, cursor, rows, listed.len());
     geometry.views.insert((state.tab, index), View { rows, top, ..View::default() });
     let shown = || listed.iter().copied().skip(top).take(rows);
-    let when = shown().map(|incident| width(&times(incident))).max().unwrap_or(0);
+    let when = shown().map(|incident| width(&times_by(incident, state.now))).max().unwrap_or(0);
     let room = usize::from(area.width.saturating_sub(2));
     for (at, incident) in shown().enumerate() {
         let y = area.y + cells(at * each);
@@ -44,7 +44,7 @@ pub(crate) fn draw(
         }
         let mut x = area.x + 1;
         x += put(frame.buffer_mut(), x, y, sign(incident.severity), 1, style(state, incident)) + 1;
-        x += put(frame.buffer_mut(), x, y, &left(&times(incident), when), when, theme.muted) + 2;
+        x += put(frame.buffer_mut(), x, y, &left(&times_by(incident, state.now), when), when, theme.muted) + 2;
         let rest = usize::from(area.right().saturating_sub(x + 1));
         let head = if incident.state == Fate::Resolved { theme.text } else { theme.title };
         let text = if each == 1 {
@@ -58,7 +58,7 @@ pub(crate) fn draw(
         }
     }
     let below = area.y + cells(listed.len() * each);
-    if let Some(text) = learning(state).filter(|_| top == 0 && below + 1 < area.bottom()) {
+    if let Some(text) = learning(state, room).filter(|_| top == 0 && below + 1 < area.bottom()) {
         put(frame.buffer_mut(), area.x + 1, area.bottom() - 1, &text, room, theme.muted);
     }
     let open = listed.iter().filter(|incident| incident.closed_at.is_none()).count();
