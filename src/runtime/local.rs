@@ -12,7 +12,7 @@ use futures::future::BoxFuture;
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::backend::Backend;
-use super::rules::Rules;
+use super::rules::{Pending, Rules};
 use crate::app::effect::{Format, Mark, Quiet, RowId};
 use crate::app::explorer::RawRow;
 use crate::app::files::Reject;
@@ -112,7 +112,13 @@ impl Local {
         let tell = Arc::new(tell);
         let told = Arc::clone(&tell);
         let listener: Listener = Arc::new(move |progress: Progress| told(Input::Ingest(progress)));
-        let intake = Arc::new(Intake::start(Arc::clone(&ingest), config.inbox.clone(), Arc::clone(&listener)));
+        let pending = Arc::new(Pending::default());
+        let (seen, told) = (Arc::clone(&pending), Arc::clone(&listener));
+        let queue: Listener = Arc::new(move |progress: Progress| {
+            seen.saw(&progress);
+            told(progress);
+        });
+        let intake = Arc::new(Intake::start(Arc::clone(&ingest), config.inbox.clone(), queue));
         let stop = Arc::new(AtomicBool::new(false));
         let lock_path = engine.catalog().layout().lock("owner");
         let owned = Lock::attempt(&lock_path)?;
@@ -144,6 +150,7 @@ impl Local {
             config: config.clone(),
             watch: Arc::clone(&watch),
             owns: Arc::clone(&owns),
+            pending,
             stop: Arc::clone(&stop),
         };
         let sender = Sender::spawn(Arc::clone(engine.catalog()), config.hooks.clone(), Arc::clone(&owns))?;

@@ -1,6 +1,8 @@
 //! Rules at work behind the screen and `pmtop watch`: the catalog's owner evaluates what commits bring; everybody is told
 //! what is written down, whoever found it.
 
+use std::collections::HashSet;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -9,6 +11,7 @@ use crate::app::input::Input;
 use crate::catalog::pack;
 use crate::config::Config;
 use crate::hook;
+use crate::ingest::progress::{Progress, Status};
 use crate::insight::incident::{Happening, Incident};
 use crate::insight::watch::{Watch, stored};
 use crate::query::Engine;
@@ -18,10 +21,11 @@ use crate::query::question::Failure;
 const LOOK: Duration = Duration::from_millis(500);
 /// How long after a commit rules wait for the next, so that a backlog is evaluated once.
 const QUIET: Duration = Duration::from_millis(1500);
-/// How long they wait at most: a backlog of hours must not hide what goes on.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long they wait at most: a backlog of hours must not hide what goes on. Not less: what half of the files say of an
+/// hour may be wrong, and hooks tell it.
+const PATIENCE: Duration = Duration::from_secs(30);
 /// Without any commit they look this often: silence is told by the clock alone.
-const BY_THE_CLOCK: Duration = Duration::from_secs(60);
+const BY_THE_CLOCK: Duration = Duration::from_secs(300);
 /// So many times as long as a look takes they do something else.
 const REST: u32 = 4;
 /// What is written down is read anew after so long though nobody wrote: a silence may have ended.
@@ -36,7 +40,29 @@ pub(super) struct Rules {
     pub(super) watch: Arc<Mutex<Watch>>,
     /// Whether this process is the owner.
     pub(super) owns: Arc<AtomicBool>,
+    /// Files that are on their way in.
+    pub(super) pending: Arc<Pending>,
     pub(super) stop: Arc<AtomicBool>,
+}
+
+/// Files that are on their way in, by their progress.
+#[derive(Debug, Default)]
+pub(super) struct Pending(Mutex<HashSet<PathBuf>>);
+
+impl Pending {
+    /// A file is further.
+    pub(super) fn saw(&self, progress: &Progress) {
+        let mut files = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if matches!(progress.status, Status::Queued | Status::Ingesting) {
+            files.insert(progress.path.clone());
+        } else {
+            files.remove(&progress.path);
+        }
+    }
+
+    fn is_busy(&self) -> bool {
+        !self.0.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+    }
 }
 
 /// When rules looked last, and what they saw.
@@ -64,12 +90,12 @@ impl Clock {
     }
 
     /// Whether it is time to look.
-    fn is_due(&self, now: Instant) -> bool {
+    fn is_due(&self, now: Instant, busy: bool) -> bool {
         if self.commit.is_none_or(|commit| commit == 0) || now - self.looked_at < self.cost * REST {
             return false;
         }
         match self.waiting_since {
-            Some(since) => now - self.quiet_since >= QUIET || now - since >= PATIENCE,
+            Some(since) => (now - self.quiet_since >= QUIET && !busy) || now - since >= PATIENCE,
             None => now - self.looked_at >= BY_THE_CLOCK,
         }
     }
@@ -90,7 +116,7 @@ impl Rules {
         while !self.stop.load(Ordering::Relaxed) {
             clock.saw(self.engine.catalog().control(|control| control.generation()).ok(), Instant::now());
             let mut changed = false;
-            if self.owns.load(Ordering::Relaxed) && clock.is_due(Instant::now()) {
+            if self.owns.load(Ordering::Relaxed) && clock.is_due(Instant::now(), self.pending.is_busy()) {
                 let began = Instant::now();
                 let looked = self.look();
                 clock.looked(began, Instant::now());
@@ -144,20 +170,43 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     #[test]
-    fn a_backlog_is_looked_at_once_it_is_quiet_and_now_and_then_before() {
+    fn a_backlog_is_looked_at_once_it_is_in_and_now_and_then_before() {
         let start = Instant::now();
         let mut clock = Clock::new(start);
         clock.saw(Some(0), start);
-        assert!(!clock.is_due(start + 60 * SECOND), "an empty catalog");
+        assert!(!clock.is_due(start + 600 * SECOND, false), "an empty catalog");
         clock.saw(Some(1), start);
-        assert!(!clock.is_due(start + SECOND));
-        assert!(clock.is_due(start + 2 * SECOND));
-        for second in 1..9 {
+        assert!(!clock.is_due(start + SECOND, false));
+        assert!(clock.is_due(start + 2 * SECOND, false));
+        assert!(!clock.is_due(start + 2 * SECOND, true), "more is on its way");
+        for second in 1..30 {
             clock.saw(Some(1 + u64::from(second)), start + second * SECOND);
-            assert!(!clock.is_due(start + second * SECOND), "{second}");
+            assert!(!clock.is_due(start + second * SECOND, second % 2 == 0), "{second}");
         }
-        clock.saw(Some(10), start + 10 * SECOND);
-        assert!(clock.is_due(start + 10 * SECOND));
+        assert!(clock.is_due(start + 30 * SECOND, true));
+    }
+
+    #[test]
+    fn what_is_on_its_way_is_known_by_its_progress() {
+        let pending = Pending::default();
+        let file = |path: &str, status: Status| Progress {
+            path: path.into(),
+            status,
+            bytes: 0,
+            total_bytes: 0,
+            rows: 0,
+            rejected_rows: 0,
+            rows_per_second: 0.0,
+            error: String::new(),
+        };
+        for (path, status) in
+            [("a", Status::Queued), ("b", Status::Queued), ("a", Status::Ingesting), ("a", Status::Done)]
+        {
+            pending.saw(&file(path, status));
+            assert!(pending.is_busy());
+        }
+        pending.saw(&file("b", Status::Duplicate));
+        assert!(!pending.is_busy());
     }
 
     #[test]
@@ -167,10 +216,10 @@ mod tests {
         clock.saw(Some(1), start);
         clock.looked(start, start + 3 * SECOND);
         clock.saw(Some(2), start + 4 * SECOND);
-        assert!(!clock.is_due(start + 10 * SECOND));
-        assert!(clock.is_due(start + 15 * SECOND));
+        assert!(!clock.is_due(start + 10 * SECOND, false));
+        assert!(clock.is_due(start + 15 * SECOND, false));
         clock.looked(start + 15 * SECOND, start + 15 * SECOND);
-        assert!(!clock.is_due(start + 70 * SECOND));
-        assert!(clock.is_due(start + 76 * SECOND), "by the clock");
+        assert!(!clock.is_due(start + 310 * SECOND, false));
+        assert!(clock.is_due(start + 316 * SECOND, false), "by the clock");
     }
 }
