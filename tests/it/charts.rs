@@ -242,6 +242,17 @@ const SECTIONS: &[(&str, &str, &str)] = &[
          the cursor. `enter` shows its rows, `x` explains it, `A` says that somebody knows, `M` silences it, `E` writes a ticket \
          for the provider's postmaster, `T` tries other thresholds.",
     ),
+    (
+        "Why?",
+        "6 x",
+        "`x` on anything: where the change is, with bars; since when; what the other side says; what has nothing to do with it. \
+         `enter` filters by the line under the cursor, `o` shows its rows.",
+    ),
+    (
+        "Other thresholds",
+        "6 T + + +",
+        "How often the rule would have fired with them over all history: `+` is new, `-` would not be found, `=` stays.",
+    ),
     ("Files", "7", "Every file, and which hours of which type are in: `!` is a gap, n/a was never logged."),
 ];
 

@@ -7,11 +7,10 @@ use std::time::{Duration, Instant};
 use pmtop::app::effect::{Effect, Mark, Quiet};
 use pmtop::app::input::Input;
 use pmtop::config::Profile;
+use pmtop::insight::explain::Metric;
 use pmtop::insight::explain::ask::Request;
-use pmtop::insight::explain::{Baseline, Contributor, Explanation, Metric, ReplyShare, Total, Verdict};
 use pmtop::insight::incident::{Incident, State};
 use pmtop::insight::watch::Replay;
-use pmtop::query::field::Field;
 use pmtop::query::question::Failure;
 use pmtop::query::time::{TimeRange, parse_time};
 use pmtop::runtime::backend::Backend as _;
@@ -207,55 +206,6 @@ fn evidence_is_written_and_its_files_are_named() {
     assert!(screen.effects.contains(&Effect::ForgetExport));
 }
 
-fn explanation() -> Explanation {
-    let contributor = |filters: &[(Field, &str)], share: f64| Contributor {
-        filters: filters.iter().map(|(field, value)| (*field, (*value).to_owned())).collect(),
-        same_as: Vec::new(),
-        within: Vec::new(),
-        hits: 830,
-        of: 1_000,
-        base_hits: 30,
-        base_of: 1_000,
-        expected: 30.0,
-        excess: 800.0,
-        share,
-        p: 1e-12,
-    };
-    Explanation {
-        metric: Metric::Deferral,
-        verdict: Verdict::Found,
-        up: true,
-        window: (parse_time("2026-11-24T13:40:00Z").unwrap(), parse_time("2026-11-24T14:32:00Z").unwrap()),
-        baseline: Baseline { ranges: Vec::new(), basis: "same hours of the 4 weeks before".to_owned() },
-        weight: 0.25,
-        slow_ms: None,
-        total: Total {
-            hits: 900,
-            of: 4_000,
-            base_hits: 120,
-            base_of: 4_000,
-            excess: 780.0,
-            rate_part: 780.0,
-            mix_part: 0.0,
-        },
-        moved: None,
-        contributors: vec![contributor(&[(Field::Provider, "Google"), (Field::SourceIp, "10.0.3.1")], 0.83)],
-        values: vec![contributor(&[(Field::Job, "c00412")], 0.4)],
-        not_involved: Vec::new(),
-        replies: vec![ReplyShare {
-            template: "421 4.7.28 \u{1b}[2J slow down".to_owned(),
-            class: "throttle-reputation".to_owned(),
-            n: 800,
-            excess: 790.0,
-            share: 0.95,
-            advice: "Lower the rate.".to_owned(),
-            ..ReplyShare::default()
-        }],
-        onset: None,
-        series: Vec::new(),
-    }
-}
-
 fn asked_why(screen: &mut Screen) -> (u64, Request) {
     match done(screen) {
         Effect::Explain { serial, request } => (serial, request),
@@ -315,7 +265,7 @@ fn an_explanation_shows_where_it_is_and_enter_filters_by_it() {
     assert!(screen.draw().contains("esc cancels") && screen.state.is_animated());
     screen.input(Input::Explained(serial - 1, Err(canned::failure())));
     assert!(screen.draw().contains("esc cancels"), "an overtaken answer");
-    screen.input(Input::Explained(serial, Ok(Arc::new(explanation()))));
+    screen.input(Input::Explained(serial, Ok(Arc::new(canned::explanation()))));
     let shown = screen.draw();
     assert!(shown.contains("provider Google × source IP 10.0.3.1") && shown.contains("83.0 %"), "{shown}");
     assert!(shown.contains("By single value") && shown.contains("Lower the rate."), "{shown}");
@@ -327,7 +277,7 @@ fn an_explanation_shows_where_it_is_and_enter_filters_by_it() {
     // Another contributor, and its rows.
     screen.keys("ctrl-r").answer().keys("x");
     let (serial, _) = asked_why(&mut screen);
-    screen.input(Input::Explained(serial, Ok(Arc::new(explanation()))));
+    screen.input(Input::Explained(serial, Ok(Arc::new(canned::explanation()))));
     screen.keys("down o").answer();
     assert_eq!((tab(&screen), chips(&screen)), ("Explorer", vec!["job=c00412".to_owned(), "kind=deferred".to_owned()]));
 }
@@ -338,7 +288,7 @@ fn an_explanation_is_cancelled_and_asked_for_another_number() {
     screen.keys("x");
     let (serial, request) = asked_why(&mut screen);
     assert_eq!(request.metric, Some(Metric::Volume));
-    screen.input(Input::Explained(serial, Ok(Arc::new(explanation()))));
+    screen.input(Input::Explained(serial, Ok(Arc::new(canned::explanation()))));
     screen.keys("m");
     let (_, request) = asked_why(&mut screen);
     assert_eq!(request.metric, Some(Metric::Block), "the one after deferrals");
@@ -362,11 +312,9 @@ fn a_rule_is_tuned_by_turning_its_thresholds() {
     screen.keys("+");
     let Effect::Replay { serial: newer, thresholds, .. } = done(&mut screen) else { panic!("no replay") };
     assert!(thresholds.warn > before);
-    let all = canned::incidents();
-    let replay = Replay { days: 12, now: vec![all[0].clone(), all[1].clone()], then: vec![all[0].clone()] };
     screen.input(Input::Replayed(serial, Ok(Replay::default())));
     assert!(screen.draw().contains("replaying all history"), "an overtaken answer");
-    screen.input(Input::Replayed(newer, Ok(replay)));
+    screen.input(Input::Replayed(newer, Ok(canned::replay())));
     let shown = screen.draw();
     assert!(shown.contains("fired 2 times; with") && shown.contains("would have fired once"), "{shown}");
     assert!(shown.contains("[rules.provider-throttling]") && shown.contains("warn = 0.06"), "{shown}");
@@ -393,7 +341,7 @@ fn the_management_sees_health_and_incidents_without_rows_or_recipients() {
     assert!(!shown.contains("Explorer") && shown.contains("1 Health"), "{shown}");
     screen.keys("x");
     let (serial, _) = asked_why(&mut screen);
-    screen.input(Input::Explained(serial, Ok(Arc::new(explanation()))));
+    screen.input(Input::Explained(serial, Ok(Arc::new(canned::explanation()))));
     screen.keys("o");
     assert_eq!(tab(&screen), "Incidents", "no rows");
 }

@@ -92,8 +92,15 @@ impl Screen {
                 return self;
             }
             for effect in std::mem::take(&mut self.effects) {
-                if let Effect::Ask { ticket, question, .. } = effect {
-                    self.input(Input::Answered(ticket, reply(&question).map(Arc::new)));
+                match effect {
+                    Effect::Ask { ticket, question, .. } => {
+                        self.input(Input::Answered(ticket, reply(&question).map(Arc::new)));
+                    }
+                    Effect::Explain { serial, .. } => {
+                        self.input(Input::Explained(serial, Ok(Arc::new(canned::explanation()))));
+                    }
+                    Effect::Replay { serial, .. } => self.input(Input::Replayed(serial, Ok(canned::replay()))),
+                    _ => {}
                 }
             }
         }

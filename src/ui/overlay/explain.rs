@@ -25,7 +25,7 @@ struct Line {
 
 pub(super) fn draw(frame: &mut Frame<'_>, body: Rect, state: &State, explaining: &Explaining) {
     let theme = &state.setup.theme;
-    let keys = " enter filters by it · o its rows · m next number · esc ";
+    let keys = " ↑↓ more · enter filters by it · o its rows · m next number · esc ";
     let about = display(&explaining.about).into_owned();
     let room = usize::from(body.width.saturating_sub(4));
     let inner = boxed(frame, body, state, &fit(&format!("Why? {about}"), room));
@@ -46,7 +46,13 @@ pub(super) fn draw(frame: &mut Frame<'_>, body: Rect, state: &State, explaining:
     // The cursor stays in sight; what is above it goes first.
     let rows = usize::from(inner.height);
     let at = lines.iter().position(|line| line.row == Some(explaining.chosen)).unwrap_or(0);
-    let top = if explaining.chosen == 0 { 0 } else { (at + 2).saturating_sub(rows) };
+    let last = lines.iter().filter_map(|line| line.row).max().unwrap_or(0);
+    let top = match explaining.chosen {
+        0 => 0,
+        // Below the last one stands what the other side says.
+        chosen if chosen == last => lines.len().saturating_sub(rows).min(at),
+        _ => (at + 2).saturating_sub(rows),
+    };
     for (line, y) in lines.iter().skip(top).zip(inner.y..inner.bottom()) {
         if line.row == Some(explaining.chosen) {
             frame.buffer_mut().set_style(Rect { y, height: 1, ..inner }, theme.selected);

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use pmtop::ingest::progress::{Progress, Status};
+use pmtop::insight::explain::{Baseline, Contributor, Explanation, Metric, ReplyShare, Total, Verdict};
 use pmtop::insight::incident::{Cause, Evidence, Incident, Note, Severity, State};
+use pmtop::insight::watch::Replay;
 use pmtop::query::field::Field;
 use pmtop::query::question::{Answer, Bucket, Failure, Page, Question, Report};
 use pmtop::query::table::{Head, Table, Unit, Value};
@@ -191,6 +193,62 @@ pub fn incidents() -> Vec<Incident> {
             )
         },
     ]
+}
+
+/// Why it is so: nearly all of it at one address, to one provider.
+pub fn explanation() -> Explanation {
+    let contributor = |filters: &[(Field, &str)], share: f64| Contributor {
+        filters: filters.iter().map(|(field, value)| (*field, (*value).to_owned())).collect(),
+        same_as: Vec::new(),
+        within: Vec::new(),
+        hits: 830,
+        of: 1_000,
+        base_hits: 30,
+        base_of: 1_000,
+        expected: 30.0,
+        excess: 800.0,
+        share,
+        p: 1e-12,
+    };
+    Explanation {
+        metric: Metric::Deferral,
+        verdict: Verdict::Found,
+        up: true,
+        window: (parse_time("2026-11-24T13:40:00Z").unwrap(), now()),
+        baseline: Baseline { ranges: Vec::new(), basis: "same hours of the 4 weeks before".to_owned() },
+        weight: 0.25,
+        slow_ms: None,
+        total: Total {
+            hits: 900,
+            of: 4_000,
+            base_hits: 120,
+            base_of: 4_000,
+            excess: 780.0,
+            rate_part: 780.0,
+            mix_part: 0.0,
+        },
+        moved: None,
+        contributors: vec![contributor(&[(Field::Provider, "Google"), (Field::SourceIp, "10.0.3.1")], 0.83)],
+        values: vec![contributor(&[(Field::Job, "c00412")], 0.4)],
+        not_involved: Vec::new(),
+        replies: vec![ReplyShare {
+            template: "421 4.7.28 \u{1b}[2J slow down".to_owned(),
+            class: "throttle-reputation".to_owned(),
+            n: 800,
+            excess: 790.0,
+            share: 0.95,
+            advice: "Lower the rate.".to_owned(),
+            ..ReplyShare::default()
+        }],
+        onset: None,
+        series: Vec::new(),
+    }
+}
+
+/// What other thresholds would have found: one less.
+pub fn replay() -> Replay {
+    let all = incidents();
+    Replay { days: 12, now: vec![all[0].clone(), all[1].clone()], then: vec![all[0].clone()] }
 }
 
 /// An answer without rows.
