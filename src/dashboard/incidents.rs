@@ -7,9 +7,9 @@ pub(super) const INCIDENTS: Dashboard = Dashboard {
     title: "Incidents",
     about: "What rules found: how bad, of whom, since when and why; Enter leads to the rows that show it.",
     rows: &[
-        Row { height: Height::Fill(3), panels: &[TABLE] },
-        Row { height: Height::Fill(2), panels: &[TIMELINE] },
-        Row { height: Height::Fill(3), panels: &[DETAIL] },
+        Row { height: Height::Fill(5), panels: &[TABLE] },
+        Row { height: Height::Fill(4), panels: &[TIMELINE] },
+        Row { height: Height::Fill(8), panels: &[DETAIL] },
     ],
 };
 
