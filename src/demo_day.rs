@@ -9,6 +9,7 @@ use anyhow::Context as _;
 use crate::catalog::Catalog;
 use crate::config::Config;
 use crate::ingest::Ingest;
+use crate::insight::flat;
 use crate::query::question::{Question, Report};
 use crate::query::scope::Scope;
 use crate::report::print::{self, Format};
@@ -55,5 +56,8 @@ fn totals(config: &Config, files: &[PathBuf]) -> anyhow::Result<u8> {
     let question = Question::new(Report::Totals, Scope::default());
     let answer = engine.block_on(report::answer(&engine, &question)).map_err(|failure| anyhow::anyhow!("{failure}"))?;
     print::print(&mut std::io::stdout(), &print::upright(&answer.table), Format::Table, false)?;
+    println!();
+    let incidents = cli::incidents::look(config, &engine)?;
+    print::print(&mut std::io::stdout(), &flat::faces(&incidents), Format::Table, false)?;
     Ok(0)
 }

@@ -13,6 +13,9 @@ use crate::cli::view::View;
 use crate::config::Config;
 use crate::event::file_status::Status;
 use crate::ingest::progress::Progress;
+use crate::insight::incident::{Happening, Step};
+use crate::insight::rule::Rule;
+use crate::query::time::iso;
 use crate::runtime::local::{Local, into_inputs};
 use crate::runtime::store::{self, Store};
 use crate::runtime::{self, Opening, Options};
@@ -36,6 +39,7 @@ pub fn open(config: &Config, view: &View) -> anyhow::Result<u8> {
         scope: view.scope.clone(),
         opening: Opening { tab: view.tab.clone(), compare: view.compare, anew: view.anew },
         profile: config.profile,
+        rules: Rule::all(&config.rules)?,
         masked: config.masks(),
         restores: config.ui.restore,
         state: store::default_folder(),
@@ -60,6 +64,7 @@ pub fn watch(config: &Config) -> anyhow::Result<u8> {
     let engine = cli::engine(config)?;
     let local = Local::start(config, engine, |input| match input {
         Input::Ingest(progress) => tell(&progress),
+        Input::Happened(happened) => happened.iter().for_each(tell_of_incident),
         Input::Notice(failure) => eprintln!("pmtop: {}", crate::text::display(&failure.to_string())),
         _ => {}
     })?;
@@ -81,6 +86,24 @@ fn tell(progress: &Progress) {
     }
     let error = if progress.error.is_empty() { String::new() } else { format!(": {}", progress.error) };
     let line = format!("{} {} ({} rows){error}", progress.status.as_str(), progress.path.display(), progress.rows);
+    eprintln!("pmtop: {}", crate::text::display(&line));
+}
+
+fn tell_of_incident(happening: &Happening) {
+    let incident = &happening.incident;
+    let at = match happening.step {
+        Step::Resolved => incident.closed_at.unwrap_or(incident.opened_at),
+        _ => incident.opened_at,
+    };
+    let line = format!(
+        "incident {} {} {} {}: {} [{}]",
+        happening.step.as_str(),
+        incident.severity.as_str(),
+        iso(at),
+        incident.rule,
+        incident.headline,
+        incident.id,
+    );
     eprintln!("pmtop: {}", crate::text::display(&line));
 }
 

@@ -16,6 +16,8 @@ pub enum Context {
     Cards,
     /// A chart over time or a heatmap has the focus.
     Trend,
+    /// Incidents have the focus.
+    Incidents,
     /// A table has the focus.
     Table,
     /// No overlay is open.
@@ -27,7 +29,7 @@ pub enum Context {
 impl Context {
     /// Every place, in the order of the help.
     pub const ALL: &'static [Self] =
-        &[Self::View, Self::Table, Self::Trend, Self::Cards, Self::Detail, Self::Prompt, Self::Always];
+        &[Self::View, Self::Table, Self::Incidents, Self::Trend, Self::Cards, Self::Detail, Self::Prompt, Self::Always];
 
     /// Its heading in the help.
     pub const fn title(self) -> &'static str {
@@ -37,6 +39,7 @@ impl Context {
             Self::Cards => "Cards",
             Self::Trend => "Charts and heatmaps",
             Self::Table => "Tables",
+            Self::Incidents => "Incidents",
             Self::View => "On every tab",
             Self::Always => "Always",
         }
@@ -96,6 +99,13 @@ actions! {
     ScrollUp { "scroll-up", ["pgup", "ctrl-u", "K"], Detail, "", "Scroll the event up" },
     CloseDetail { "close-detail", ["esc"], Detail, "close", "Close the event" },
     Journey { "journey", ["enter"], Detail, "journey", "The life of the event's message: received, attempts, delivered or bounced, remote bounce, complaint" },
+    Acknowledge { "acknowledge", ["A"], Incidents, "acknowledge", "Say that somebody knows of the incident, or take that back" },
+    Silence { "silence", ["M"], Incidents, "mute", "Silence the incident: for 1 or 4 hours, or until it is over" },
+    Note { "note", ["w"], Incidents, "note", "Write a note beside the incident" },
+    Evidence { "evidence", ["E"], Incidents, "evidence", "Write a ticket for the provider's postmaster: Markdown, and its rows as CSV; recipients are hidden" },
+    Tune { "tune", ["T"], Incidents, "tune", "Try other thresholds of the rule that found the incident: how often it would have fired" },
+    ShowIncident { "show-incident", ["o"], Incidents, "its tab", "Open the tab that shows the incident, with its scope and the time around it" },
+    Explain { "explain", ["x"], View, "explain", "Why? Compares what is under the cursor with its baseline: where the change is, since when, what the other side says, what has nothing to do with it" },
     Time { "time", ["t"], View, "time", "Pick a time range" },
     ZoomIn { "zoom-in", ["z"], View, "z/Z zoom", "Half the time range; with a box on a chart, the time of the box" },
     ZoomOut { "zoom-out", ["Z"], View, "", "Twice the time range" },

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use crate::app::explorer::EVENT_COLUMNS;
 use crate::app::files::FILE_COLUMNS;
+use crate::app::incidents::INCIDENT_COLUMNS;
 use crate::app::slot::Slot;
 use crate::dashboard::{Col, DASHBOARDS, Dashboard, Kind, Panel, Show};
 use crate::query::field::Field;
@@ -153,6 +154,7 @@ pub fn column_names(panel: &Panel, state: &PanelState) -> Vec<String> {
             .collect(),
         Show::Events => EVENT_COLUMNS.iter().map(|column| column.name.to_owned()).collect(),
         Show::Files => FILE_COLUMNS.iter().map(|column| column.name.to_owned()).collect(),
+        Show::Incidents => INCIDENT_COLUMNS.iter().map(|column| column.name.to_owned()).collect(),
         _ => Vec::new(),
     }
 }
@@ -218,8 +220,8 @@ mod tests {
     fn equal_asks_of_a_tab_share_one_slot() {
         let health = dashboard(0);
         assert_eq!(shared(health, 0, 1), (0, 1));
-        assert_eq!(shared(health, 1, 0), (0, 1), "the trend asks what the sparklines ask");
-        assert_eq!(shared(health, 2, 0), (2, 0));
+        assert_eq!(shared(health, 2, 0), (0, 1), "the trend asks what the sparklines ask");
+        assert_eq!(shared(health, 3, 0), (3, 0));
         assert_eq!(shared(dashboard(3), 3, 0), (3, 0), "the same report in another order is another question");
     }
 
@@ -232,7 +234,7 @@ mod tests {
 
     #[test]
     fn a_reply_row_filters_by_its_pattern() {
-        let replies = panel(0, 4).unwrap();
+        let replies = panel(0, 5).unwrap();
         let mut table = Table::with_heads([
             ("reply", crate::query::table::Unit::Text),
             ("reply_pattern", crate::query::table::Unit::Text),

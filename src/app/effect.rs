@@ -5,9 +5,12 @@ use std::sync::Arc;
 
 use crate::app::saved::SavedView;
 use crate::app::slot::{SlotId, Ticket};
+use crate::insight::explain::ask::Request;
+use crate::insight::rule::Thresholds;
 use crate::query::field::Field;
 use crate::query::question::Question;
 use crate::query::table::Table;
+use crate::query::time::Micros;
 
 /// How soon a question must be asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +40,28 @@ pub struct RowId {
     pub file: i64,
     /// The row's number in it.
     pub row: i64,
+}
+
+/// For how long nobody wants to hear of an incident.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Quiet {
+    /// For so long.
+    For(Micros),
+    /// Until it is over.
+    UntilOver,
+    /// Everybody hears of it again.
+    NoLonger,
+}
+
+/// What people do about an incident.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Mark {
+    /// Somebody knows, or nobody any more.
+    Acknowledge(bool),
+    /// Nobody wants to hear of it for a while.
+    Silence(Quiet),
+    /// Something is written beside it.
+    Note(String),
 }
 
 /// Something to be done outside.
@@ -134,6 +159,38 @@ pub enum Effect {
     },
     /// Stop reading it.
     ForgetRawRow,
+    /// Find out why something is so; cancels the one before.
+    Explain {
+        /// Comes back with the answer.
+        serial: u64,
+        /// What is asked.
+        request: Request,
+    },
+    /// Stop finding out why.
+    ForgetExplain,
+    /// Write down what people do about an incident.
+    Mark {
+        /// The incident.
+        id: String,
+        /// What they do.
+        mark: Mark,
+    },
+    /// Find out what a rule would have found with other thresholds; cancels the one before.
+    Replay {
+        /// Comes back with the answer.
+        serial: u64,
+        /// The rule.
+        rule: String,
+        /// The thresholds.
+        thresholds: Thresholds,
+    },
+    /// Stop finding it out.
+    ForgetReplay,
+    /// Write a ticket for the provider's postmaster out of an incident.
+    Evidence {
+        /// The incident.
+        id: String,
+    },
     /// Hide recipients, or show them.
     Mask(bool),
     /// Stop the running export.

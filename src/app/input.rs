@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::app::effect::RowId;
+use crate::app::effect::{Mark, RowId};
 use crate::app::explorer::RawRow;
 use crate::app::files::Reject;
 use crate::app::saved::SavedView;
@@ -11,6 +11,9 @@ use crate::app::slot::Ticket;
 use crate::config::keys::KeyPress;
 use crate::ingest::progress::Progress;
 use crate::journey::Journeys;
+use crate::insight::explain::Explanation;
+use crate::insight::incident::{Happening, Incident};
+use crate::insight::watch::Replay;
 use crate::query::estimate::Estimate;
 use crate::query::question::{Answer, Failure};
 use crate::query::table::Table;
@@ -38,6 +41,18 @@ pub enum Input {
     },
     /// What reports are about is known anew: answers of the same commit differ.
     Relinked,
+    /// All incidents there are, the newest first.
+    Incidents(Arc<Vec<Incident>>),
+    /// Incidents were found, became worse or ended.
+    Happened(Arc<Vec<Happening>>),
+    /// It was found out why something is so, or could not be; the serial is the asking's.
+    Explained(u64, Result<Arc<Explanation>, Failure>),
+    /// What people did about an incident was written down: all incidents after it.
+    Marked(Mark, Result<Arc<Vec<Incident>>, Failure>),
+    /// What other thresholds would have found; the serial is the asking's.
+    Replayed(u64, Result<Replay, Failure>),
+    /// A ticket was written: its file, and that of its rows.
+    Evidence(Result<(PathBuf, PathBuf), Failure>),
     /// A question was answered, or could not be.
     Answered(Ticket, Result<Arc<Answer>, Failure>),
     /// What a question that takes its time will cost.

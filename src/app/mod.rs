@@ -6,10 +6,12 @@ pub mod action;
 pub mod board;
 pub mod distribution;
 pub mod effect;
+pub mod explaining;
 pub mod explorer;
 pub mod files;
 pub mod filter_bar;
 pub mod fuzzy;
+pub mod incidents;
 pub mod input;
 pub mod keymap;
 pub mod map;
@@ -22,6 +24,7 @@ pub mod slot;
 pub mod sql_prompt;
 pub mod sql_text;
 pub mod trail;
+pub mod tuning;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -32,6 +35,7 @@ use crate::app::board::{Board, dashboard, panel, question, row_value, shared};
 use crate::app::effect::{Effect, Urgency};
 use crate::app::explorer::Explorer;
 use crate::app::files::{Incoming, belongs};
+use crate::app::incidents::Incidents;
 use crate::app::input::Input;
 use crate::app::keymap::Keymap;
 use crate::app::map::Map;
@@ -45,6 +49,7 @@ use crate::config::Profile;
 use crate::config::theme::{Ability, Theme};
 use crate::dashboard::{DASHBOARDS, Dashboard, Panel, Show};
 use crate::ingest::progress::{Progress, Status};
+use crate::insight::rule::Rule;
 use crate::query::field::Field;
 use crate::query::filter::Filter;
 use crate::query::question::{Answer, Compare, Failure, Question, Report};
@@ -69,6 +74,8 @@ pub struct Setup {
     pub ability: Option<Ability>,
     /// Who looks.
     pub profile: Profile,
+    /// The rules that are at work.
+    pub rules: Vec<Rule>,
 }
 
 /// How a panel was drawn last: what paging and scrolling go by.
@@ -80,7 +87,7 @@ pub struct View {
     pub top: usize,
     /// The first column shown.
     pub left: usize,
-    /// Cells of a map in one column of the terminal; 0 as 1.
+    /// Cells of a map, or minutes of a timeline, in one column of the terminal; 0 as 1.
     pub step: usize,
 }
 
@@ -116,6 +123,8 @@ pub struct State {
     pub trust: Slot,
     /// Files on their way in.
     pub incoming: Incoming,
+    /// What rules found.
+    pub incidents: Incidents,
     /// The catalog's commit number.
     pub generation: u64,
     /// The newest event.
@@ -165,6 +174,7 @@ impl State {
             explorer: Explorer::default(),
             trust: Slot::default(),
             incoming: Incoming::default(),
+            incidents: Incidents::default(),
             generation: 0,
             now: None,
             paused: false,
@@ -220,8 +230,13 @@ impl State {
 
     /// Whether something on the screen moves by itself.
     pub fn is_animated(&self) -> bool {
-        let runs_sql = matches!(&self.overlay, Some(Overlay::Sql(prompt)) if prompt.running.is_some());
-        self.is_asking() || self.incoming.is_active() || self.exporting || runs_sql
+        let runs = match &self.overlay {
+            Some(Overlay::Sql(prompt)) => prompt.running.is_some(),
+            Some(Overlay::Explain(explaining)) => explaining.found.is_none(),
+            Some(Overlay::Tune(tune)) => tune.replay.is_none(),
+            _ => false,
+        };
+        self.is_asking() || self.incoming.is_active() || self.exporting || runs
     }
 
     /// Whether a question of the open tab is in flight.
@@ -244,6 +259,8 @@ impl State {
             Some(Show::Trend { .. }) => contexts.push(Context::Trend),
             Some(Show::Heatmap(_) | Show::Coverage) => contexts.extend([Context::Trend, Context::Table]),
             Some(Show::Table(_) | Show::Events | Show::Files | Show::Changes) => contexts.push(Context::Table),
+            Some(Show::Incidents) => contexts.extend([Context::Incidents, Context::Table]),
+            Some(Show::Insights | Show::Timeline | Show::Incident) => contexts.push(Context::Incidents),
             Some(Show::Distribution) => {}
             None => {}
         }
@@ -407,10 +424,14 @@ impl State {
     fn tick(&mut self) {
         self.ticks += 1;
         self.trust.tick();
-        if let Some(Overlay::Sql(prompt)) = &mut self.overlay
-            && let Some((_, waited)) = &mut prompt.running
-        {
-            *waited = waited.saturating_add(1);
+        match &mut self.overlay {
+            Some(Overlay::Sql(prompt)) => {
+                if let Some((_, waited)) = &mut prompt.running {
+                    *waited = waited.saturating_add(1);
+                }
+            }
+            Some(Overlay::Explain(explaining)) if explaining.found.is_none() => explaining.waited += 1,
+            _ => {}
         }
         for slot in self.board_mut().slots.values_mut() {
             slot.tick();
@@ -550,6 +571,10 @@ impl State {
             Some(Show::Changes) => self.answer(index).map_or(0, |answer| answer.table.rows.len()),
             Some(Show::Distribution) => self.answer(index).map_or(0, |answer| distribution::spans(answer).len()),
             Some(Show::Heatmap(_) | Show::Coverage) => self.map(index).map_or(0, |map| map.values.len()),
+            Some(Show::Insights | Show::Incidents | Show::Timeline) => {
+                self.incident_panel(self.tab, index).map_or(0, |at| self.listed(self.tab, at).len())
+            }
+            Some(Show::Incident) => self.geometry.detail_end + 1,
             Some(Show::Trend { .. }) | None => 0,
         }
     }
@@ -608,6 +633,13 @@ pub fn update(state: &mut State, input: Input) -> Vec<Effect> {
         Input::Resized => {}
         Input::Tick(_) => state.tick(),
         Input::Ingest(progress) => state.ingest(progress),
+        Input::Incidents(all) => state.take_incidents(all),
+        Input::Explained(serial, result) => state.explained(serial, result),
+        Input::Marked(mark, result) => state.marked(&mark, result),
+        Input::Replayed(serial, result) => state.replayed(serial, result),
+        Input::Evidence(result) => state.evidence_written(result),
+        // The incidents themselves come beside it.
+        Input::Happened(_) => {}
         Input::Catalog { generation, now } => return state.catalog(generation, now),
         Input::Relinked if !state.paused => return state.ask_visible(Urgency::Anew),
         Input::Relinked => {}

@@ -7,11 +7,13 @@ use std::sync::Arc;
 use tui_input::{Input as Line, InputRequest};
 
 use crate::app::action::Action;
-use crate::app::effect::Effect;
+use crate::app::effect::{Effect, Quiet};
+use crate::app::explaining::Explaining;
 use crate::app::files::{FileRow, Reject};
 use crate::app::filter_bar::FilterBar;
 use crate::app::palette::Palette;
 use crate::app::sql_prompt::SqlPrompt;
+use crate::app::tuning::Tune;
 use crate::config::keys::{Key, KeyPress};
 use crate::journey::Journeys;
 use crate::query::field::Field;
@@ -48,6 +50,14 @@ pub enum Overlay {
     Reply(ReplySheet),
     /// The life of a message.
     Journey(Box<JourneySheet>),
+    /// Why something is so.
+    Explain(Box<Explaining>),
+    /// For how long an incident is silenced.
+    Silence(Silence),
+    /// Writing beside an incident.
+    Note(NotePrompt),
+    /// Trying other thresholds of a rule.
+    Tune(Box<Tune>),
 }
 
 /// Edits a line of text; true if the key was one of an editor's.
@@ -195,6 +205,36 @@ pub struct Confirm {
     pub effect: Effect,
     /// What is said meanwhile.
     pub busy: String,
+}
+
+/// For how long an incident may be silenced.
+pub const SILENCES: &[(&str, Quiet)] = &[
+    ("for an hour", Quiet::For(crate::query::time::HOUR)),
+    ("for 4 hours", Quiet::For(4 * crate::query::time::HOUR)),
+    ("until it is over", Quiet::UntilOver),
+    ("no longer", Quiet::NoLonger),
+];
+
+/// Choosing for how long an incident is silenced.
+#[derive(Debug, Clone)]
+pub struct Silence {
+    /// The incident.
+    pub id: String,
+    /// What it says; may hold text from files.
+    pub headline: String,
+    /// The choice under the cursor.
+    pub chosen: usize,
+}
+
+/// Writing beside an incident.
+#[derive(Debug, Clone, Default)]
+pub struct NotePrompt {
+    /// The incident.
+    pub id: String,
+    /// What it says; may hold text from files.
+    pub headline: String,
+    /// The line.
+    pub line: Line,
 }
 
 /// Everything about one file.

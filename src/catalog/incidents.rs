@@ -212,6 +212,19 @@ impl Incidents {
         })
     }
 
+    /// Remembers something.
+    pub fn remember(&self, facts: &[(&str, String)]) -> Result<()> {
+        self.with(|db| {
+            let mut fact = db.prepare_cached("INSERT OR REPLACE INTO facts (name, value) VALUES (?, ?)")?;
+            facts.iter().try_for_each(|(name, value)| fact.execute(params![name, value]).map(drop))
+        })
+    }
+
+    /// A number that changes whenever another process writes.
+    pub fn version(&self) -> Result<i64> {
+        self.with(|db| db.query_row("PRAGMA data_version", [], |row| row.get(0)))
+    }
+
     /// Something remembered.
     pub fn fact(&self, name: &str) -> Result<Option<String>> {
         self.with(|db| db.query_row("SELECT value FROM facts WHERE name = ?", [name], |row| row.get(0)).optional())

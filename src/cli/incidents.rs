@@ -10,14 +10,13 @@ use crate::catalog::clock;
 use crate::catalog::incidents::FOR_EVER;
 use crate::config::Config;
 use crate::hook;
+use crate::insight::flat::{faces, table};
 use crate::insight::incident::{Incident, State};
 use crate::insight::rule::Thresholds;
-use crate::insight::watch::{Replay, Watch};
+use crate::insight::watch::Watch;
 use crate::query::Engine;
 use crate::query::question::Failure;
 use crate::query::scope::Scope;
-use crate::query::table::{Table, Unit, Value};
-use crate::query::time;
 use crate::report::print::{Format, line};
 
 /// Which incidents.
@@ -153,21 +152,10 @@ pub(super) fn run(
                 min_of: min_of.unwrap_or(now.min_of),
             };
             let replay = watch.replay(&engine, &rule, then).map_err(said)?;
-            eprintln!("pmtop: {}", sentence(&rule, &replay));
+            eprintln!("pmtop: {}", replay.sentence(&rule));
             print(&replay.then, &output)
         }
     }
-}
-
-/// How often a rule fires, and how often it would.
-pub fn sentence(rule: &str, replay: &Replay) -> String {
-    let times = |n: usize| if n == 1 { "once".to_owned() } else { format!("{n} times") };
-    format!(
-        "in {} days {rule} fired {}; with these thresholds it would have fired {}",
-        replay.days,
-        times(replay.now.len()),
-        times(replay.then.len()),
-    )
 }
 
 fn say(what: &str, incident: &Incident) -> anyhow::Result<u8> {
@@ -201,17 +189,13 @@ fn chosen(all: Vec<Incident>, which: &Which, scope: &Scope, engine: &Engine) -> 
         ),
     };
     let snapshot = engine.snapshot().map_err(said)?;
-    let (from, until) = scope.time.resolve(engine.now(&snapshot).map_err(said)?);
+    let range = scope.time.resolve(engine.now(&snapshot).map_err(said)?);
     let fields = scope.by_field();
     let wanted = |incident: &Incident| {
-        incident.closed_at.is_none_or(|closed| from.is_none_or(|from| from <= closed))
-            && until.is_none_or(|until| incident.opened_at < until)
+        incident.touches(range, &fields)
             && (which.rule.is_empty() || which.rule.contains(&incident.rule))
             && (which.state.is_empty() || which.state.iter().any(|state| state == incident.state.as_str()))
             && least.is_none_or(|least| incident.severity >= least)
-            && fields.iter().all(|(field, conditions)| {
-                incident.scope.get(&field.report_name()).is_none_or(|value| conditions.allow(value))
-            })
     };
     Ok(all.into_iter().filter(wanted).collect())
 }
@@ -225,53 +209,6 @@ fn print(incidents: &[Incident], output: &Output) -> anyhow::Result<u8> {
     emit(output, &table(incidents))
 }
 
-/// Incidents as flat rows.
-pub fn table(incidents: &[Incident]) -> Table {
-    let mut table = Table::with_heads([
-        ("id", Unit::Text),
-        ("severity", Unit::Text),
-        ("state", Unit::Text),
-        ("opened_at", Unit::Time),
-        ("closed_at", Unit::Time),
-        ("rule", Unit::Text),
-        ("scope", Unit::Text),
-        ("headline", Unit::Text),
-        ("cause", Unit::Text),
-        ("reply_class", Unit::Text),
-        ("reply", Unit::Text),
-        ("value", Unit::Number),
-        ("baseline", Unit::Number),
-        ("hits", Unit::Count),
-        ("of", Unit::Count),
-        ("basis", Unit::Text),
-    ]);
-    for incident in incidents {
-        let cause = incident.causes.first();
-        let of_cause = |part: fn(&crate::insight::incident::Cause) -> &str| {
-            cause.map_or(Value::Null, |cause| Value::text(part(cause)))
-        };
-        table.rows.push(vec![
-            Value::text(&incident.id),
-            Value::text(incident.severity.as_str()),
-            Value::text(incident.state.as_str()),
-            Value::Time(incident.opened_at),
-            incident.closed_at.map_or(Value::Null, Value::Time),
-            Value::text(&incident.rule),
-            Value::text(incident.whom()),
-            Value::text(&incident.headline),
-            of_cause(|cause| &cause.cause),
-            of_cause(|cause| &cause.reply_class),
-            of_cause(|cause| &cause.reply),
-            Value::Float(incident.value),
-            incident.baseline.map_or(Value::Null, Value::Float),
-            Value::Int(incident.hits),
-            Value::Int(incident.of),
-            Value::text(&incident.basis),
-        ]);
-    }
-    table
-}
-
 /// The one-line faces of incidents: those that go on first, the worst first.
 pub(super) fn insights(config: &Config, scope: &ScopeFlags, output: &Output) -> anyhow::Result<u8> {
     let engine = engine(config)?;
@@ -281,20 +218,5 @@ pub(super) fn insights(config: &Config, scope: &ScopeFlags, output: &Output) -> 
     incidents.sort_by_key(|incident| {
         (incident.closed_at.is_some(), std::cmp::Reverse(incident.severity), std::cmp::Reverse(incident.opened_at))
     });
-    let heads = ["severity", "headline", "when", "state", "cause", "advice", "id"];
-    let mut table = Table::with_heads(heads.map(|name| (name, Unit::Text)));
-    for incident in &incidents {
-        let until = incident.closed_at.map_or_else(|| "now".to_owned(), time::short);
-        let cause = incident.causes.first();
-        table.rows.push(vec![
-            Value::text(incident.severity.as_str()),
-            Value::text(&incident.headline),
-            Value::text(format!("{}–{until}", time::short(incident.opened_at))),
-            Value::text(incident.state.as_str()),
-            cause.map_or(Value::Null, |cause| Value::text(&cause.cause)),
-            cause.map_or(Value::Null, |cause| Value::text(&cause.advice)),
-            Value::text(&incident.id),
-        ]);
-    }
-    emit(output, &table)
+    emit(output, &faces(&incidents))
 }

@@ -15,7 +15,7 @@ use crate::query::time::{TimeRange, between, parse_range};
 #[derive(Debug, Default, Args)]
 #[command(next_help_heading = "How the screen opens")]
 pub struct ViewFlags {
-    /// On this tab: health, latency, domains, risk, explorer, files.
+    /// On this tab: health, latency, domains, risk, explorer, incidents, files.
     #[arg(long, value_parser = parse_tab)]
     tab: Option<String>,
     /// From (inclusive).
@@ -33,7 +33,7 @@ pub struct ViewFlags {
     /// Compared with: off, before, week, or FROM..UNTIL.
     #[arg(long, value_parser = parse_comparison)]
     compare: Option<Compare>,
-    /// Who looks: engineer, support, viewer (recipients hidden), management (health alone).
+    /// Who looks: engineer, support, viewer (recipients hidden), management (health and incidents).
     #[arg(long, value_parser = parse_profile)]
     profile: Option<Profile>,
 }

@@ -11,8 +11,9 @@ pub(super) const HEALTH: Dashboard = Dashboard {
     about: "Is mail flowing, and if not, what stops it? Each card compares with what `c` chooses.",
     rows: &[
         Row { height: Height::Lines(5), panels: &[CARDS] },
-        Row { height: Height::Fill(3), panels: &[OUTCOMES, CHANGES] },
-        Row { height: Height::Fill(3), panels: &[PROVIDERS, REPLIES] },
+        Row { height: Height::Fill(3), panels: &[INSIGHTS, OUTCOMES] },
+        Row { height: Height::Fill(3), panels: &[CHANGES, PROVIDERS] },
+        Row { height: Height::Fill(2), panels: &[REPLIES] },
     ],
 };
 
@@ -75,6 +76,8 @@ const CARDS: Panel = Panel {
     ]),
     ..Panel::PLAIN
 };
+
+const INSIGHTS: Panel = Panel { name: "insights", title: "Worth a look", show: Show::Insights, ..Panel::PLAIN };
 
 const OUTCOMES: Panel = Panel {
     name: "outcomes",

@@ -5,6 +5,7 @@ mod domains;
 mod explorer;
 mod files;
 mod health;
+mod incidents;
 mod latency;
 mod risk;
 
@@ -15,8 +16,15 @@ use crate::query::table::Unit;
 use crate::query::time::{DAY, HOUR, TimeRange, Width};
 
 /// Every tab, in the order of its digit key.
-pub const DASHBOARDS: &[&Dashboard] =
-    &[&health::HEALTH, &latency::LATENCY, &domains::DOMAINS, &risk::RISK, &explorer::EXPLORER, &files::FILES];
+pub const DASHBOARDS: &[&Dashboard] = &[
+    &health::HEALTH,
+    &latency::LATENCY,
+    &domains::DOMAINS,
+    &risk::RISK,
+    &explorer::EXPLORER,
+    &incidents::INCIDENTS,
+    &files::FILES,
+];
 
 /// One tab.
 #[derive(Debug)]
@@ -195,6 +203,14 @@ pub enum Show {
     Changes,
     /// Rows by hour and type of file.
     Coverage,
+    /// The faces of incidents: what goes on first, then what the scope's time saw. It asks nothing.
+    Insights,
+    /// The table of incidents. It asks nothing.
+    Incidents,
+    /// Incidents over time, a line each. It asks nothing.
+    Timeline,
+    /// All that is known of the incident under the cursor. It asks nothing.
+    Incident,
 }
 
 /// A number that a heatmap is coloured by.

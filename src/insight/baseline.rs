@@ -11,9 +11,9 @@ const BACK: i32 = 28;
 /// Weeks that are looked back on for the same hour.
 const WEEKS: i32 = 8;
 /// Below so many days the catalog is learning.
-const LEARNING: i32 = 7;
+pub const LEARNING: i32 = 7;
 /// Weeks without which nothing is known of volumes.
-const VOLUME_WEEKS: i32 = 3;
+pub const VOLUME_WEEKS: i32 = 3;
 /// Rows by which a rate of somebody is drawn to that of all mail.
 const PRIOR: f64 = 50.0;
 /// Rows below which the same hour of other weeks says nothing.

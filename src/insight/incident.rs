@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 use crate::event::Micros;
 use crate::query::field::Field;
 use crate::query::filter::Filter;
-use crate::query::scope::Scope;
+use crate::query::mask;
+use crate::query::scope::{Conditions, Scope};
 use crate::query::time::{self, TimeRange};
 
 /// How bad it is.
@@ -155,7 +156,8 @@ impl Incident {
             .scope
             .iter()
             .filter_map(|(name, value)| Field::parse(name).map(|field| Filter::include(field, value.as_str())));
-        Scope::new(TimeRange::Between(Some(self.opened_at), self.closed_at), filters)
+        // It was closed by its last row, which belongs to it.
+        Scope::new(TimeRange::Between(Some(self.opened_at), self.closed_at.map(|at| at.saturating_add(1))), filters)
     }
 
     /// The same with the filters that leave its evidence alone.
@@ -165,6 +167,34 @@ impl Incident {
             scope.add(filter);
         }
         scope
+    }
+
+    /// Whether its time touches a range, and nothing in its scope speaks against the filters.
+    pub fn touches(
+        &self,
+        (from, until): (Option<Micros>, Option<Micros>),
+        filters: &BTreeMap<Field, Conditions>,
+    ) -> bool {
+        self.closed_at.is_none_or(|closed| from.is_none_or(|from| from <= closed))
+            && until.is_none_or(|until| self.opened_at < until)
+            && filters.iter().all(|(field, conditions)| {
+                self.scope.get(&field.report_name()).is_none_or(|value| conditions.allow(value))
+            })
+    }
+
+    /// The same with recipients hidden.
+    #[must_use]
+    pub fn hidden(&self) -> Self {
+        let mut hidden = self.clone();
+        hidden.headline = mask::words(&hidden.headline);
+        hidden.scope.values_mut().for_each(|value| *value = mask::words(value));
+        for cause in &mut hidden.causes {
+            for text in [&mut cause.cause, &mut cause.reply, &mut cause.example, &mut cause.advice] {
+                *text = mask::words(text);
+            }
+        }
+        hidden.notes.iter_mut().for_each(|note| note.text = mask::words(&note.text));
+        hidden
     }
 
     /// Its scope in words: `provider Google · source-ip 192.0.2.1`; "all mail" where it is not limited.

@@ -4,6 +4,7 @@ pub mod baseline;
 pub mod causes;
 pub mod evidence;
 pub mod explain;
+pub mod flat;
 pub mod incident;
 pub mod judge;
 pub mod postmaster;

@@ -5,10 +5,15 @@ use std::sync::Arc;
 
 use futures::future::BoxFuture;
 
-use crate::app::effect::{Format, RowId};
+use crate::app::effect::{Format, Mark, RowId};
 use crate::app::explorer::RawRow;
 use crate::app::files::Reject;
 use crate::journey::Journeys;
+use crate::insight::explain::Explanation;
+use crate::insight::explain::ask::Request;
+use crate::insight::incident::Incident;
+use crate::insight::rule::Thresholds;
+use crate::insight::watch::Replay;
 use crate::query::estimate::Estimate;
 use crate::query::field::Field;
 use crate::query::question::{Answer, Failure, Question};
@@ -51,6 +56,17 @@ pub trait Backend: Send + Sync + 'static {
 
     /// The life of the message that a row tells of.
     fn journey(&self, row: RowId) -> BoxFuture<'static, Result<Journeys, Failure>>;
+    /// Why something is so.
+    fn explain(&self, request: Request) -> BoxFuture<'static, Result<Explanation, Failure>>;
+
+    /// Writes down what people do about an incident; all incidents after it.
+    fn mark(&self, id: String, mark: Mark) -> BoxFuture<'static, Result<Vec<Incident>, Failure>>;
+
+    /// What a rule would have found with other thresholds.
+    fn replay(&self, rule: String, thresholds: Thresholds) -> BoxFuture<'static, Result<Replay, Failure>>;
+
+    /// Writes a ticket for the provider's postmaster out of an incident; its path, and that of its rows.
+    fn evidence(&self, id: String) -> BoxFuture<'static, Result<(PathBuf, PathBuf), Failure>>;
 
     /// Hides recipients in everything from now on, or shows them.
     fn mask(&self, mask: bool);

@@ -15,6 +15,8 @@ use crate::runtime::store::Store;
 
 /// How long a completion waits for the next letter.
 const TYPING: Duration = Duration::from_millis(60);
+/// How long a replay waits for the next turn of a threshold.
+const TURNING: Duration = Duration::from_millis(200);
 
 /// What the loop must do itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,6 +43,8 @@ pub(super) struct Effects {
     exporting: Option<AbortHandle>,
     querying: Option<AbortHandle>,
     reading: Option<AbortHandle>,
+    explaining: Option<AbortHandle>,
+    replaying: Option<AbortHandle>,
     store: Store,
     home: Option<PathBuf>,
 }
@@ -50,7 +54,19 @@ impl Effects {
     pub(super) fn new(backend: Arc<dyn Backend>, back: UnboundedSender<Input>, store: Store) -> Self {
         let asks = Asks::new(Arc::clone(&backend), back.clone());
         let home = std::env::var_os("HOME").map(PathBuf::from);
-        Self { backend, back, asks, completing: None, exporting: None, querying: None, reading: None, store, home }
+        Self {
+            backend,
+            back,
+            asks,
+            completing: None,
+            exporting: None,
+            querying: None,
+            reading: None,
+            explaining: None,
+            replaying: None,
+            store,
+            home,
+        }
     }
 
     /// Performs one.
@@ -128,7 +144,38 @@ impl Effects {
                 self.reading = Some(running.abort_handle());
             }
             Effect::ForgetRawRow => abort(&mut self.reading),
+            Effect::Explain { serial, request } => {
+                abort(&mut self.explaining);
+                let (future, back) = (self.backend.explain(request), self.back.clone());
+                let running = tokio::spawn(async move {
+                    back.send(Input::Explained(serial, future.await.map(Arc::new))).ok();
+                });
+                self.explaining = Some(running.abort_handle());
+            }
+            Effect::ForgetExplain => abort(&mut self.explaining),
+            Effect::Mark { id, mark } => {
+                let future = self.backend.mark(id, mark.clone());
+                self.tell(async move { Input::Marked(mark, future.await.map(Arc::new)) });
+            }
+            Effect::Replay { serial, rule, thresholds } => {
+                abort(&mut self.replaying);
+                let (backend, back) = (Arc::clone(&self.backend), self.back.clone());
+                let running = tokio::spawn(async move {
+                    tokio::time::sleep(TURNING).await;
+                    back.send(Input::Replayed(serial, backend.replay(rule, thresholds).await)).ok();
+                });
+                self.replaying = Some(running.abort_handle());
+            }
+            Effect::ForgetReplay => abort(&mut self.replaying),
+            Effect::Evidence { id } => {
+                let (future, back) = (self.backend.evidence(id), self.back.clone());
+                let running = tokio::spawn(async move {
+                    back.send(Input::Evidence(future.await)).ok();
+                });
+                self.exporting = Some(running.abort_handle());
+            }
             Effect::Mask(mask) => {
+                abort(&mut self.explaining);
                 abort(&mut self.querying);
                 abort(&mut self.completing);
                 self.asks.forget_all();
@@ -178,6 +225,8 @@ impl Effects {
         abort(&mut self.exporting);
         abort(&mut self.querying);
         abort(&mut self.reading);
+        abort(&mut self.explaining);
+        abort(&mut self.replaying);
     }
 }
 

@@ -12,12 +12,14 @@ use futures::future::BoxFuture;
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::backend::Backend;
-use crate::app::effect::{Format, RowId};
+use super::rules::{Pending, Rules};
+use crate::app::effect::{Format, Mark, Quiet, RowId};
 use crate::app::explorer::RawRow;
 use crate::app::files::Reject;
 use crate::app::input::Input;
 use crate::catalog::commit::remove_file;
 use crate::catalog::control::FileRow;
+use crate::catalog::incidents::FOR_EVER;
 use crate::catalog::keep::keep;
 use crate::catalog::locks::Lock;
 use crate::catalog::{clock, find, links, pack};
@@ -31,6 +33,12 @@ use crate::ingest::live::Live;
 use crate::ingest::original;
 use crate::ingest::progress::Progress;
 use crate::journey::{self, Journeys, Who};
+use crate::insight::evidence;
+use crate::insight::explain::ask::Request;
+use crate::insight::explain::{self, Explanation};
+use crate::insight::incident::Incident;
+use crate::insight::rule::Thresholds;
+use crate::insight::watch::{Replay, Watch, stored};
 use crate::prom::Writer;
 use crate::query::Engine;
 use crate::query::estimate::Estimate;
@@ -39,6 +47,7 @@ use crate::query::mask;
 use crate::query::question::{Answer, Failure, Question};
 use crate::query::scope::Scope;
 use crate::query::table::Table;
+use crate::reply::Catalogue;
 use crate::report::{self, print};
 
 /// Values offered for completion.
@@ -65,6 +74,8 @@ pub struct Local {
     intake: Arc<Intake>,
     owner: Option<String>,
     settings: crate::config::Ingest,
+    watch: Arc<Mutex<Watch>>,
+    replies: Arc<Catalogue>,
     stop: Arc<AtomicBool>,
     threads: Vec<JoinHandle<()>>,
     /// What the owner does beside: it stops by itself when it is dropped.
@@ -102,7 +113,13 @@ impl Local {
         let tell = Arc::new(tell);
         let told = Arc::clone(&tell);
         let listener: Listener = Arc::new(move |progress: Progress| told(Input::Ingest(progress)));
-        let intake = Arc::new(Intake::start(Arc::clone(&ingest), config.inbox.clone(), Arc::clone(&listener)));
+        let pending = Arc::new(Pending::default());
+        let (seen, told) = (Arc::clone(&pending), Arc::clone(&listener));
+        let queue: Listener = Arc::new(move |progress: Progress| {
+            seen.saw(&progress);
+            told(progress);
+        });
+        let intake = Arc::new(Intake::start(Arc::clone(&ingest), config.inbox.clone(), queue));
         let stop = Arc::new(AtomicBool::new(false));
         let lock_path = engine.catalog().layout().lock("owner");
         let owned = Lock::attempt(&lock_path)?;
@@ -128,16 +145,29 @@ impl Local {
             stop: Arc::clone(&stop),
             listener: Arc::clone(&listener),
         };
+        let watch = Arc::new(Mutex::new(Watch::new(config, Catalogue::builtin())?));
+        let rules = Rules {
+            engine: Arc::clone(&engine),
+            config: config.clone(),
+            watch: Arc::clone(&watch),
+            owns: Arc::clone(&owns),
+            pending,
+            stop: Arc::clone(&stop),
+        };
         let sender = Sender::spawn(Arc::clone(engine.catalog()), config.hooks.clone(), Arc::clone(&owns))?;
         let told = Arc::clone(&tell);
         let say = move |failure| told(Input::Notice(failure));
         let writer = Writer::spawn(Arc::clone(&engine), config.prometheus.clone(), Arc::clone(&owns), say)?;
+        let told = Arc::clone(&tell);
         let threads = vec![
+            std::thread::Builder::new().name("rules".to_owned()).spawn(move || rules.run(&*told))?,
             std::thread::Builder::new().name("live".to_owned()).spawn(move || follower.run())?,
             std::thread::Builder::new().name("lookout".to_owned()).spawn(move || lookout.run(owned, &*tell))?,
             std::thread::Builder::new().name("keeper".to_owned()).spawn(move || keeper.run())?,
         ];
-        Ok(Self { engine, intake, owner, settings: config.ingest.clone(), stop, threads, _beside: (sender, writer) })
+        let settings = config.ingest.clone();
+        let replies = Arc::new(crate::ingest::derive::Rules::new(config)?.replies);
+        Ok(Self { engine, intake, owner, settings, watch, replies, stop, threads, _beside: (sender, writer) })
     }
 
     /// Who watches the inbox, if it is another process.
@@ -366,6 +396,51 @@ impl Backend for Local {
         .boxed()
     }
 
+    fn explain(&self, request: Request) -> BoxFuture<'static, Result<Explanation, Failure>> {
+        let (engine, replies) = (Arc::clone(&self.engine), Arc::clone(&self.replies));
+        self.engine.run(async move { explain::ask::ask(&engine, &replies, &request).await })
+    }
+
+    fn mark(&self, id: String, mark: Mark) -> BoxFuture<'static, Result<Vec<Incident>, Failure>> {
+        let engine = Arc::clone(&self.engine);
+        self.engine.run(async move {
+            note_mark(&engine, &id, &mark).map_err(Failure::from_catalog)?;
+            let mut all = stored(engine.catalog())?.unwrap_or_default();
+            if engine.masks() {
+                all.iter_mut().for_each(|incident| *incident = incident.hidden());
+            }
+            Ok(all)
+        })
+    }
+
+    fn replay(&self, rule: String, thresholds: Thresholds) -> BoxFuture<'static, Result<Replay, Failure>> {
+        let (engine, watch) = (Arc::clone(&self.engine), Arc::clone(&self.watch));
+        // It counts on a thread of its own, and waits there for the rules if these look just now.
+        async move {
+            let replayed = tokio::task::spawn_blocking(move || {
+                let mut watch = watch.lock().unwrap_or_else(PoisonError::into_inner);
+                watch.replay(&engine, &rule, thresholds)
+            });
+            replayed
+                .await
+                .unwrap_or_else(|_| Err(Failure { what: "it was not replayed".to_owned(), ..Failure::default() }))
+        }
+        .boxed()
+    }
+
+    fn evidence(&self, id: String) -> BoxFuture<'static, Result<(PathBuf, PathBuf), Failure>> {
+        let engine = Arc::clone(&self.engine);
+        self.engine.run(async move {
+            let all = stored(engine.catalog())?.unwrap_or_default();
+            let incident = all.iter().find(|incident| incident.id == id).ok_or_else(|| Failure {
+                what: "no evidence was written".to_owned(),
+                why: "the incident is no more: later files tell otherwise".to_owned(),
+                ..Failure::default()
+            })?;
+            evidence::evidence(&engine, incident).await?.save(&here_and_now().0, clock())
+        })
+    }
+
     fn mask(&self, mask: bool) {
         self.engine.set_masks(mask);
     }
@@ -377,6 +452,18 @@ impl Backend for Local {
     fn complete_path(&self, prefix: String) -> BoxFuture<'static, Vec<String>> {
         let work = self.engine.run(async move { Ok(paths_like(&prefix)) });
         async move { work.await.unwrap_or_default() }.boxed()
+    }
+}
+
+/// Writes down what people do about an incident.
+fn note_mark(engine: &Engine, id: &str, mark: &Mark) -> crate::catalog::Result<()> {
+    let store = engine.catalog().incidents()?;
+    match mark {
+        Mark::Acknowledge(takes) => store.acknowledge(id, takes.then(clock)),
+        Mark::Silence(Quiet::For(span)) => store.silence(id, Some(clock().saturating_add(*span))),
+        Mark::Silence(Quiet::UntilOver) => store.silence(id, Some(FOR_EVER)),
+        Mark::Silence(Quiet::NoLonger) => store.silence(id, None),
+        Mark::Note(text) => store.note(id, clock(), text),
     }
 }
 

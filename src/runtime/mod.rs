@@ -7,6 +7,7 @@ mod effects;
 mod frames;
 mod inputs;
 pub mod local;
+mod rules;
 pub mod store;
 mod terminal;
 
@@ -25,6 +26,7 @@ use crate::app::{Setup, State, update};
 use crate::config::Profile;
 use crate::config::theme::{Ability, Choice, Depth, Theme};
 use crate::ingest::progress::Progress;
+use crate::insight::rule::Rule;
 use crate::query::question::Compare;
 use crate::query::scope::Scope;
 use crate::query::time::{DAY, Micros, TimeRange};
@@ -84,6 +86,8 @@ pub struct Options {
     pub opening: Opening,
     /// Who looks.
     pub profile: Profile,
+    /// The rules that are at work.
+    pub rules: Vec<Rule>,
     /// Recipients are hidden at the start.
     pub masked: bool,
     /// Where views, history and the state that the screen was left in are kept; `None`: nowhere.
@@ -110,6 +114,7 @@ impl Default for Options {
             scope: Scope::new(TimeRange::Last(DAY), []),
             opening: Opening::default(),
             profile: Profile::default(),
+            rules: Vec::new(),
             masked: false,
             state: None,
             restores: false,
@@ -138,6 +143,7 @@ pub async fn run(backend: Arc<dyn Backend>, inputs: UnboundedReceiver<Input>, op
         theme: Theme::new(options.theme, ability),
         ability: Some(ability),
         profile: options.profile,
+        rules: options.rules,
     };
     let store = Store::new(options.state);
     let mut state = State::new(setup, options.scope);

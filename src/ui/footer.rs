@@ -24,10 +24,17 @@ const ORDER: &[Action] = &[
     Action::CloseDetail,
     Action::ScrollDown,
     Action::Drill,
+    Action::Acknowledge,
+    Action::Silence,
+    Action::Explain,
     Action::Filter,
     Action::CardPrevious,
     Action::Mark,
     Action::Shade,
+    Action::Evidence,
+    Action::Tune,
+    Action::Note,
+    Action::ShowIncident,
     Action::Include,
     Action::Time,
     Action::Export,
@@ -95,15 +102,21 @@ fn hints(state: &State) -> Vec<(String, String)> {
     for action in ORDER {
         let Some(info) = action.info().filter(|info| contexts.contains(&info.context)) else { continue };
         let useful = match info.action {
+            action if !state.allows(action) => false,
             // Nothing to ask about yet.
             action if state.is_catalog_empty() && state.overlay.is_none() => action == Action::AddFiles,
             Action::Drill => state.detail.is_none(),
+            // What is over needs nobody to take it.
+            Action::Acknowledge | Action::Silence => {
+                state.incident().is_some_and(|incident| incident.closed_at.is_none())
+            }
+            Action::Evidence | Action::Tune | Action::Note | Action::ShowIncident => state.incident().is_some(),
             Action::Variant => panel.is_some_and(|panel| panel.variants.len() > 1),
             Action::Mark => panel.is_some_and(|panel| matches!(panel.show, Show::Trend { .. } | Show::Heatmap(_))),
             Action::Shade => panel.is_some_and(|panel| matches!(panel.show, Show::Heatmap(_))),
-            Action::SortNext => {
-                panel.is_some_and(|panel| matches!(panel.show, Show::Table(_) | Show::Events | Show::Files))
-            }
+            Action::SortNext => panel.is_some_and(|panel| {
+                matches!(panel.show, Show::Table(_) | Show::Events | Show::Files | Show::Incidents)
+            }),
             Action::NextPanel => state.board().panels.len() > 1,
             Action::Accept | Action::Complete => !matches!(state.overlay, Some(Overlay::Help(_))),
             _ => true,

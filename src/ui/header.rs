@@ -6,15 +6,19 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
-use crate::app::State;
 use crate::app::files::newest_by_type;
 use crate::app::overlay::range_name;
+use crate::app::{State, incidents};
 use crate::config::Profile;
 use crate::event::Role;
+use crate::insight::incident::Severity;
 use crate::query::time::{DAY, Micros, floor, short};
 use crate::text::display;
 use crate::ui::format::{compare_name, fit, width};
 use crate::ui::{cells, put};
+
+/// Columns that the time of day needs at least.
+const CLOCK: usize = 7;
 
 /// The frames of the spinner.
 const SPINNER: [&str; 8] = ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧"];
@@ -31,18 +35,6 @@ pub(super) fn spinner(state: &State) -> &'static str {
 /// Line 1.
 pub(super) fn draw_tabs(frame: &mut Frame<'_>, area: Rect, state: &State) {
     let theme = &state.setup.theme;
-    let mut spans = vec![Span::styled(" pmtop ", theme.title)];
-    for (tab, dashboard) in state.tabs() {
-        spans.push(Span::raw(" "));
-        let text = format!("{} {}", dashboard.key, dashboard.title);
-        spans.push(if tab == state.tab { Span::styled(text, theme.tab) } else { Span::styled(text, theme.text) });
-    }
-    let tabs = Line::from(spans);
-    let used = tabs.width();
-    frame.render_widget(tabs, area);
-
-    // What helps least leaves first when the screen is narrow.
-    let room = usize::from(area.width).saturating_sub(used + 2);
     let mut parts = Vec::new();
     if state.incoming.is_active() {
         let (done, total) = state.incoming.counts();
@@ -58,6 +50,13 @@ pub(super) fn draw_tabs(frame: &mut Frame<'_>, area: Rect, state: &State) {
         parts.push(("‖ paused".to_owned(), theme.warn));
     }
     let needed: usize = parts.iter().map(|(text, _)| width(text) + 2).sum();
+    // What helps least leaves first when the screen is narrow: our own name, then the ends of the other tabs' names.
+    let fits = |tabs: &Line<'_>| tabs.width() + needed + CLOCK <= usize::from(area.width);
+    let tabs =
+        [(true, usize::MAX), (false, usize::MAX), (false, 4)].map(|(named, letters)| tabs(state, named, letters));
+    let Some(tabs) = tabs.iter().find(|tabs| fits(tabs)).or(tabs.last()).cloned() else { return };
+    let room = usize::from(area.width).saturating_sub(tabs.width() + 2);
+    frame.render_widget(tabs, area);
     let now = state.now.map_or_else(|| "no data".to_owned(), |now| format!("{} UTC", short(now)));
     let host = display(&state.setup.host);
     let time_only = state.now.map(|now| short(now).chars().skip(7).collect::<String>()).unwrap_or_default();
@@ -66,6 +65,24 @@ pub(super) fn draw_tabs(frame: &mut Frame<'_>, area: Rect, state: &State) {
         parts.push((text, theme.muted));
     }
     right_aligned(frame, area, &parts);
+}
+
+/// Our name and the tabs; of those that are not open so many letters.
+fn tabs(state: &State, named: bool, letters: usize) -> Line<'static> {
+    let theme = &state.setup.theme;
+    let mut spans = vec![Span::styled(if named { " pmtop " } else { "" }, theme.title)];
+    for (tab, dashboard) in state.tabs() {
+        spans.push(Span::raw(" "));
+        let open = tab == state.tab;
+        let title: String = dashboard.title.chars().take(if open { usize::MAX } else { letters }).collect();
+        let style = if open { theme.tab } else { theme.text };
+        spans.push(Span::styled(format!("{} {title}", dashboard.key), style));
+        if let Some((count, worst)) = state.incidents.open().filter(|_| tab == incidents::tab()) {
+            let style = if worst == Severity::Warn { theme.warn } else { theme.danger };
+            spans.push(Span::styled(format!(" {}{count}", incidents::sign(worst)), style));
+        }
+    }
+    Line::from(spans)
 }
 
 /// Line 2.

@@ -139,6 +139,13 @@ fn draw_inside(
     (panel, index): (&Panel, usize),
     geometry: &mut Geometry,
 ) {
+    if panel.asks.is_empty() {
+        let readout = draw_incidents(frame, inner, state, (panel, index), geometry);
+        if let Some(text) = readout.filter(|_| inner != outer) {
+            draw_readout(frame, outer, state, &text);
+        }
+        return;
+    }
     let slot = slot(state, panel, index);
     let live_files = matches!(panel.show, Show::Files) && !state.incoming.live().is_empty();
     match slot.map(Slot::shown) {
@@ -166,12 +173,30 @@ fn draw_inside(
         Show::Distribution => show::distribution::draw(frame, inner, state, index, geometry),
         Show::Changes => show::changes::draw(frame, inner, state, index, geometry),
         Show::Coverage => show::coverage::draw(frame, inner, state, index, geometry),
+        Show::Insights | Show::Incidents | Show::Timeline | Show::Incident => None,
     };
     if let Some(text) = readout.filter(|_| inner != outer) {
         draw_readout(frame, outer, state, &text);
     }
     if is_stale(state, panel, index) {
         dim(frame, inner, state.setup.theme.stale);
+    }
+}
+
+/// Panels that ask nothing: what rules found is here already.
+fn draw_incidents(
+    frame: &mut Frame<'_>,
+    area: Rect,
+    state: &State,
+    (panel, index): (&Panel, usize),
+    geometry: &mut Geometry,
+) -> Option<String> {
+    match panel.show {
+        Show::Insights => show::insights::draw(frame, area, state, index, geometry),
+        Show::Incidents => show::incidents::draw(frame, area, state, index, geometry),
+        Show::Timeline => show::timeline::draw(frame, area, state, index, geometry),
+        Show::Incident => show::incident::draw(frame, area, state, index, geometry),
+        _ => None,
     }
 }
 
@@ -302,7 +327,7 @@ pub(super) fn draw_welcome(frame: &mut Frame<'_>, area: Rect, state: &State) {
     centered(frame, area, &lines);
 }
 
-fn centered(frame: &mut Frame<'_>, area: Rect, lines: &[(String, Style)]) {
+pub(super) fn centered(frame: &mut Frame<'_>, area: Rect, lines: &[(String, Style)]) {
     let height = cells(lines.len()).min(area.height);
     let top = area.y + (area.height - height) / 3;
     for (line, y) in lines.iter().zip(top..top + height) {

@@ -29,6 +29,7 @@ const TABLE: &[(&str, &[&str])] = &[
             "text",
             "event",
             "config",
+            "reply",
             "inbox",
             "catalog",
             "ingest",
@@ -67,9 +68,9 @@ const TABLE: &[(&str, &[&str])] = &[
             "runtime",
         ],
     ),
-    ("screen", &["text", "event", "config", "catalog", "ingest", "query", "app", "runtime", "cli"]),
+    ("screen", &["text", "event", "config", "catalog", "ingest", "query", "insight", "app", "runtime", "cli"]),
     ("demo", &[]),
-    ("demo_day", &["event", "config", "catalog", "ingest", "query", "report", "screen", "demo", "cli"]),
+    ("demo_day", &["event", "config", "catalog", "ingest", "query", "report", "insight", "screen", "demo", "cli"]),
 ];
 
 /// Crate → the modules that may name it.

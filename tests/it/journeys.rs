@@ -38,14 +38,14 @@ fn keys_lead_to_the_expected_scope() {
         ("3 f 'domain=aol.com' enter =", vec!["domain=gmail.com"]),
         ("3 v down enter", vec!["provider=Yahoo"]),
         ("3 l l l enter", vec!["domain=gmail.com", "kind=delivered"]),
-        ("tab tab tab enter", vec!["provider=Google"]),
+        ("tab tab tab tab enter", vec!["provider=Google"]),
         ("l enter", vec!["kind=delivered"]),
         ("l l l enter", vec!["kind=bounced"]),
         ("5 l +", vec!["kind=delivered"]),
         ("5 l l down -", vec!["recipient≠user0007919@yahoo.com"]),
         ("7 down enter", vec!["file=tran-2026-11-24-1430.csv"]),
         (
-            "tab tab tab tab enter",
+            "tab tab tab tab tab enter",
             vec![
                 "reply=421-4.7.28 Gmail has detected an unusual rate of unsolicited mail originating from your IP address *",
                 "provider=Google",
@@ -719,7 +719,7 @@ fn the_row_of_an_event_is_shown_as_it_stands_in_its_log() {
 fn a_cell_about_another_field_than_its_row_filters_by_that_field() {
     let mut screen = Screen::answered(160, 50);
     // The replies of Health have a column with their provider.
-    screen.keys("tab tab tab");
+    screen.keys("tab tab tab tab tab");
     let names = screen.state.column_names(screen.state.board().focus);
     let Some(at) = names.iter().position(|name| name == "provider") else { panic!("{names:?}") };
     for _ in 0..at {

@@ -37,6 +37,7 @@ mod replies;
 mod reports;
 mod risk;
 mod scenarios;
+mod screen_incidents;
 mod screens;
 mod support;
 mod together;

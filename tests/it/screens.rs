@@ -12,6 +12,7 @@ use pmtop::app::{Setup, State, action, update};
 use pmtop::config::keys::KeyPress;
 use pmtop::config::theme::{Ability, Choice, Depth, Theme};
 use pmtop::dashboard::DASHBOARDS;
+use pmtop::insight::rule::Rule;
 use pmtop::query::question::{Answer, Failure, Question};
 use pmtop::query::scope::Scope;
 use pmtop::query::time::{DAY, TimeRange};
@@ -39,6 +40,7 @@ impl Screen {
             owner: None,
             keymap: Keymap::new(&BTreeMap::new()).unwrap(),
             theme: Theme::new(Choice::Dark, ability),
+            rules: Rule::all(&BTreeMap::new()).unwrap(),
             ..Setup::default()
         };
         let mut state = State::new(setup, Scope::new(TimeRange::Last(DAY), []));
@@ -51,6 +53,7 @@ impl Screen {
     pub fn answered(width: u16, height: u16) -> Self {
         let mut screen = Self::new(width, height);
         screen.commit();
+        screen.input(Input::Incidents(Arc::new(canned::incidents())));
         screen.answer();
         screen
     }
@@ -89,8 +92,15 @@ impl Screen {
                 return self;
             }
             for effect in std::mem::take(&mut self.effects) {
-                if let Effect::Ask { ticket, question, .. } = effect {
-                    self.input(Input::Answered(ticket, reply(&question).map(Arc::new)));
+                match effect {
+                    Effect::Ask { ticket, question, .. } => {
+                        self.input(Input::Answered(ticket, reply(&question).map(Arc::new)));
+                    }
+                    Effect::Explain { serial, .. } => {
+                        self.input(Input::Explained(serial, Ok(Arc::new(canned::explanation()))));
+                    }
+                    Effect::Replay { serial, .. } => self.input(Input::Replayed(serial, Ok(canned::replay()))),
+                    _ => {}
                 }
             }
         }
@@ -205,9 +215,11 @@ fn screen(condition: Condition, key: char, (width, height): (u16, u16), ability:
     let open = key.to_string();
     match condition {
         Condition::Answered => {
+            screen.input(Input::Incidents(Arc::new(canned::incidents())));
             screen.answer().keys(&open).answer();
         }
         Condition::Empty => {
+            screen.input(Input::Incidents(Arc::default()));
             screen.keys(&open).answer_with(|question| match question.report {
                 // The trust bar's file table is not empty: mail came in, only not in this scope.
                 pmtop::query::question::Report::Files if key != '7' => Ok(canned::answer(question)),
@@ -222,6 +234,7 @@ fn screen(condition: Condition, key: char, (width, height): (u16, u16), ability:
             screen.input(Input::Tick(canned::now()));
         }
         Condition::Stale => {
+            screen.input(Input::Incidents(Arc::new(canned::incidents())));
             screen.answer().keys(&open).answer().keys("t down down enter");
             screen.input(Input::Tick(canned::now()));
         }
@@ -316,6 +329,7 @@ fn without_colours_every_sign_stays() {
 fn a_terminal_without_unicode_gets_ascii_only() {
     let mut screen = Screen::with(80, 24, Ability { depth: Depth::Sixteen, unicode: false });
     screen.commit();
+    screen.input(Input::Incidents(Arc::new(canned::incidents())));
     screen.answer();
     let health = screen.draw();
     assert!(health.is_ascii(), "{health}");
@@ -346,7 +360,7 @@ fn dimmed_answers_are_those_of_another_scope() {
 
 #[test]
 fn nothing_of_a_log_file_reaches_the_terminal_as_a_control_sequence() {
-    for key in ['1', '5'] {
+    for key in ['1', '5', '6'] {
         let mut screen = Screen::answered(160, 50);
         screen.keys(&key.to_string()).answer().keys("down down down down enter");
         assert!(!screen.draw().chars().any(|letter| letter.is_control() && letter != '\n'));
@@ -371,7 +385,7 @@ fn no_size_panics() {
         (200, 60),
     ];
     for dashboard in DASHBOARDS {
-        for overlay in ["", "f 'prov'", "t", "?", "a '/tmp/x' enter", "enter", "e"] {
+        for overlay in ["", "f 'prov'", "t", "?", "a '/tmp/x' enter", "enter", "e", "x", "M", "w", "T"] {
             let mut screen = Screen::answered(80, 24);
             screen.keys(&dashboard.key.to_string()).answer().keys(overlay);
             screen.input(Input::Ingest(canned::bad_header("/tmp/x")));

@@ -7,9 +7,11 @@ use crate::app::board::dashboard;
 use crate::app::board::question;
 use crate::app::effect::Effect;
 use crate::app::explorer::Explorer;
+use crate::app::incidents::{INCIDENT_COLUMNS, cell};
 use crate::app::notice::Notice;
 use crate::app::shell;
 use crate::dashboard::Show;
+use crate::insight::flat;
 use crate::query::question::{Compare, Question};
 use crate::query::table::{Table, Value};
 use crate::query::time::iso;
@@ -55,6 +57,13 @@ impl State {
                 let rows = self.file_rows();
                 rows.get(state.cursor.min(rows.len().saturating_sub(1))).map(|file| display(&file.path).into_owned())
             }
+            Show::Insights | Show::Timeline | Show::Incident => {
+                self.incident().map(|incident| display(&incident.headline).into_owned())
+            }
+            Show::Incidents => self.incident().map(|incident| {
+                let name = INCIDENT_COLUMNS.get(state.column).map_or("headline", |column| column.name);
+                display(&cell(name, incident, &self.setup.rules, self.now)).into_owned()
+            }),
             Show::Cards(cards) => {
                 let column = cards.get(state.cursor).map_or("", |card| card.column);
                 self.answer(index).map(|answer| cell_text(answer.table.cell(0, column)))
@@ -80,7 +89,9 @@ impl State {
     pub(in crate::app) fn copy_row(&mut self) -> Vec<Effect> {
         let index = self.board().focus;
         let state = self.board().panels.get(index).cloned().unwrap_or_default();
-        let found = if self.in_explorer() {
+        let found = if let Some(incident) = self.incident() {
+            Some(row_json(&flat::table(std::slice::from_ref(incident)), 0))
+        } else if self.in_explorer() {
             self.explorer.row(state.cursor).map(|(answer, row)| row_json(&answer.table, row))
         } else {
             self.answer(index).filter(|answer| !answer.table.is_empty()).map(|answer| {

@@ -26,6 +26,7 @@ impl State {
             }
             Show::Cards(cards) => (Vec::new(), cards.get(state.cursor).map_or("", |card| card.column)),
             Show::Trend { .. } | Show::Heatmap(_) | Show::Coverage => return self.drill_map(),
+            Show::Insights | Show::Incidents | Show::Timeline | Show::Incident => return self.drill_incident(),
             Show::Distribution => (Vec::new(), "latency"),
             Show::Changes => match self.value_under_cursor() {
                 Some((field, value)) => {

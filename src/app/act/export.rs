@@ -1,11 +1,15 @@
 //! Holding the screen still, and writing a view to a file.
 
+use std::sync::Arc;
+
 use crate::app::State;
 use crate::app::board::{dashboard, question};
 use crate::app::effect::{Effect, Format, Urgency};
 use crate::app::explorer::Explorer;
 use crate::app::notice::Notice;
 use crate::dashboard::Show;
+use crate::insight::flat;
+use crate::insight::incident::Incident;
 use crate::query::question::Page;
 
 impl State {
@@ -20,6 +24,13 @@ impl State {
         }
         let index = self.board().focus;
         let Some(panel) = self.focused() else { return Vec::new() };
+        if let Some(at) = self.incident_panel(self.tab, index) {
+            let incidents: Vec<Incident> = self.listed(self.tab, at).into_iter().cloned().collect();
+            let name = self.view_name(panel.title);
+            self.exporting = true;
+            self.notice = Some(Notice::busy(format!("exporting {name} · esc cancels")));
+            return vec![Effect::ExportTable { table: Arc::new(flat::table(&incidents)), name, format }];
+        }
         let state = self.board().panels.get(index).cloned().unwrap_or_default();
         let question = if matches!(panel.show, Show::Events) {
             Some(Explorer::question(&self.scope, state.sort.as_ref(), 0))

@@ -5,9 +5,11 @@ mod columns;
 mod comparing;
 mod copying;
 mod drilling;
+mod explaining;
 mod export;
 mod filing;
 mod following;
+mod incidents;
 mod keeping;
 mod moving;
 mod order;
@@ -94,6 +96,13 @@ impl State {
             Action::Shade => self.next_shade(),
             Action::Variant => return self.next_variant(),
             Action::Export => return self.export(Format::Csv),
+            Action::Acknowledge => return self.acknowledge(),
+            Action::Silence => self.open_silence(),
+            Action::Note => self.open_note(),
+            Action::Evidence => return self.write_evidence(),
+            Action::Tune => return self.open_tune(),
+            Action::ShowIncident => return self.show_incident(),
+            Action::Explain => return self.explain(),
             Action::Compare => return self.next_compare(),
             Action::CopyCell => return self.copy_cell(),
             Action::CopyRow => return self.copy_row(),

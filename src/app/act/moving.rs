@@ -30,6 +30,9 @@ impl State {
     pub(in crate::app) fn move_cursor(&mut self, step: isize) -> Vec<Effect> {
         let index = self.board().focus;
         let last = self.row_count(index).saturating_sub(1);
+        // A timeline's lines are the rows of the table above it; a sheet is scrolled.
+        let on_timeline = self.focused().is_some_and(|panel| matches!(panel.show, Show::Timeline));
+        let index = if on_timeline { self.incident_panel(self.tab, index).unwrap_or(index) } else { index };
         let Some(state) = self.board_mut().panels.get_mut(index) else { return Vec::new() };
         state.cursor = state.cursor.min(last).saturating_add_signed(step).min(last);
         if self.in_explorer() {
@@ -99,6 +102,9 @@ impl State {
         let (Some(panel), compare) = (self.focused(), self.compare) else { return };
         if matches!(panel.show, Show::Trend { .. } | Show::Heatmap(_) | Show::Coverage) {
             return self.move_time(right);
+        }
+        if matches!(panel.show, Show::Timeline) {
+            return self.move_on_timeline(right);
         }
         let last = self.column_names(index).len().saturating_sub(1);
         let Some(state) = self.board_mut().panels.get_mut(index) else { return };

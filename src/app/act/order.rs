@@ -102,6 +102,7 @@ fn is_words(panel: &Panel, at: usize, name: &str) -> bool {
         Show::Table(columns) => columns.get(at).is_some_and(|column| column.unit == Unit::Text),
         Show::Events => !matches!(name, "event_time" | "queued_time" | "delivery_latency_ms" | "size_bytes"),
         Show::Files => at < 3,
+        Show::Incidents => !matches!(name, "severity" | "state" | "opened_at" | "lasted"),
         _ => false,
     }
 }

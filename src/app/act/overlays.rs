@@ -20,7 +20,11 @@ impl State {
     ) -> Vec<Effect> {
         // The SQL prompt has more than one level to come back from.
         if action == Some(Action::Cancel) && !matches!(overlay, Overlay::Sql(_)) {
-            return Vec::new();
+            return match overlay {
+                Overlay::Explain(_) => vec![Effect::ForgetExplain],
+                Overlay::Tune(_) => vec![Effect::ForgetReplay],
+                _ => Vec::new(),
+            };
         }
         match overlay {
             Overlay::Palette(palette) => self.palette_key(palette, action, key),
@@ -32,6 +36,10 @@ impl State {
             Overlay::File(sheet) => self.file_key(sheet, action, key),
             Overlay::Reply(sheet) => self.reply_key(sheet, action, key),
             Overlay::Journey(sheet) => self.journey_key(sheet, action, key),
+            Overlay::Explain(explaining) => self.explain_key(explaining, action, key),
+            Overlay::Silence(silence) => self.silence_key(silence, action, key),
+            Overlay::Note(prompt) => self.note_key(prompt, action, key),
+            Overlay::Tune(tune) => self.tune_key(tune, action, key),
             Overlay::Filter(bar) => self.filter_key(bar, action, key),
             Overlay::Time(mut picker) => {
                 if let Some(time) = picker.key(action, key) {
@@ -208,6 +216,11 @@ impl State {
                 palette.changed();
                 palette.proposals = self.proposals(palette.line.value());
                 self.overlay = Some(Overlay::Palette(palette));
+                Vec::new()
+            }
+            Some(Overlay::Note(mut prompt)) => {
+                paste(&mut prompt.line, text);
+                self.overlay = Some(Overlay::Note(prompt));
                 Vec::new()
             }
             Some(Overlay::Range(mut prompt)) => {

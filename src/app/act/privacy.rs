@@ -9,19 +9,26 @@ use crate::config::Profile;
 impl State {
     /// Whether the profile may do this.
     pub fn allows(&self, action: Action) -> bool {
-        let rows = matches!(
-            action,
-            Action::Drill
-                | Action::Sql
-                | Action::SqlOfPanel
-                | Action::Details
-                | Action::Journey
-                | Action::JourneyOfRow
-                | Action::RetryFile
-                | Action::RemoveFile
-                | Action::AddFiles
-                | Action::Columns
-        );
+        // From a card to the incident there are no rows yet.
+        let rows = (action == Action::Drill && !self.is_on_card())
+            || matches!(
+                action,
+                Action::Acknowledge
+                    | Action::Silence
+                    | Action::Note
+                    | Action::Evidence
+                    | Action::Tune
+                    | Action::ShowIncident
+                    | Action::Sql
+                    | Action::Details
+                    | Action::Journey
+                    | Action::JourneyOfRow
+                    | Action::SqlOfPanel
+                    | Action::RetryFile
+                    | Action::RemoveFile
+                    | Action::AddFiles
+                    | Action::Columns
+            );
         match self.setup.profile {
             Profile::Engineer | Profile::Support => true,
             Profile::Viewer => action != Action::Mask,
@@ -48,6 +55,9 @@ impl State {
         }));
         // Nothing that was answered before may be seen any more, in either way.
         let mut effects = vec![Effect::Mask(self.masked), Effect::ForgetRawRow];
+        if self.masked {
+            self.incidents.hide();
+        }
         self.sql_left = None;
         self.detail = None;
         effects.extend(self.forget_tab());

@@ -101,6 +101,10 @@ impl State {
                 let field = FIELDS.iter().copied().find(|field| field.report_name() == name)?;
                 Some((field, filter_text(table.cell(row, "value"))))
             }
+            Show::Insights | Show::Incidents | Show::Timeline | Show::Incident => {
+                let (name, value) = self.incident()?.scope.first_key_value()?;
+                Some((Field::parse(name)?, value.clone()))
+            }
             Show::Cards(_) | Show::Trend { .. } | Show::Distribution => None,
         }
     }
@@ -137,7 +141,7 @@ impl State {
     }
 
     /// The time range with both ends, as far as they are known.
-    pub(in crate::app) fn resolved(&self) -> Option<(Micros, Micros)> {
+    pub fn resolved(&self) -> Option<(Micros, Micros)> {
         let (from, until) = self.scope.time.resolve(self.now);
         let table = self.trust.shown_answer().map(|answer| &answer.table);
         let edge = |column: &str| table.map(|table| table.numbers(column)).unwrap_or_default();

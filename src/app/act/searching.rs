@@ -5,6 +5,7 @@ use crate::app::action::Action;
 use crate::app::board::dashboard;
 use crate::app::effect::{Effect, Urgency};
 use crate::app::explorer::field_of;
+use crate::app::incidents;
 use crate::app::notice::Notice;
 use crate::app::overlay::{Overlay, Search, edit};
 use crate::config::keys::KeyPress;
@@ -87,6 +88,15 @@ impl State {
                 let files = self.file_rows();
                 step(cursor, files.len(), forward, |row| {
                     files.get(row).is_some_and(|file| file.path.to_lowercase().contains(&wanted))
+                })
+            }
+            Show::Incidents => {
+                let listed = self.listed(self.tab, index);
+                step(cursor, listed.len(), forward, |row| {
+                    listed.get(row).is_some_and(|incident| {
+                        let text = format!("{} {} {}", incident.headline, incident.whom(), incidents::cause(incident));
+                        text.to_lowercase().contains(&wanted)
+                    })
                 })
             }
             _ => self.answer(index).and_then(|answer| {

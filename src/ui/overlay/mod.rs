@@ -4,10 +4,12 @@ mod add_files;
 mod columns;
 mod confirm;
 pub(super) mod detail;
+mod explain;
 mod file;
 mod filter;
 mod help;
 mod journey;
+mod incident;
 mod palette;
 mod range;
 mod reply;
@@ -47,6 +49,10 @@ pub(super) fn draw(frame: &mut Frame<'_>, body: Rect, state: &State, geometry: &
         Some(Overlay::File(sheet)) => file::draw(frame, body, state, sheet, geometry),
         Some(Overlay::Reply(sheet)) => reply::draw(frame, body, state, sheet, geometry),
         Some(Overlay::Journey(sheet)) => journey::draw(frame, body, state, sheet, geometry),
+        Some(Overlay::Explain(explaining)) => explain::draw(frame, body, state, explaining),
+        Some(Overlay::Silence(silence)) => incident::draw_silence(frame, body, state, silence),
+        Some(Overlay::Note(prompt)) => incident::draw_note(frame, body, state, prompt),
+        Some(Overlay::Tune(tune)) => incident::draw_tune(frame, body, state, tune),
         None => {}
     }
 }

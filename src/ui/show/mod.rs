@@ -7,8 +7,12 @@ pub(super) mod distribution;
 pub(super) mod events;
 pub(super) mod files;
 pub(super) mod heatmap;
+pub(super) mod incident;
+pub(super) mod incidents;
+pub(super) mod insights;
 mod map;
 pub(super) mod table;
+pub(super) mod timeline;
 pub(super) mod trend;
 
 use crate::app::View;

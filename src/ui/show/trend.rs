@@ -325,7 +325,7 @@ pub(super) fn time_step(from: Micros, until: Micros, columns: u16) -> Micros {
 }
 
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to the area")]
-fn column_of(at: Micros, from: Micros, until: Micros, columns: u16) -> u16 {
+pub(super) fn column_of(at: Micros, from: Micros, until: Micros, columns: u16) -> u16 {
     let share = ((at - from) as f64 / (until - from) as f64).clamp(0.0, 1.0);
     (share * f64::from(columns.saturating_sub(1))).round() as u16
 }

@@ -1,8 +1,12 @@
 //! Plausible answers to any question, the same every time: what the screens are drawn from in tests.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use pmtop::ingest::progress::{Progress, Status};
+use pmtop::insight::explain::{Baseline, Contributor, Explanation, Metric, ReplyShare, Total, Verdict};
+use pmtop::insight::incident::{Cause, Evidence, Incident, Note, Severity, State};
+use pmtop::insight::watch::Replay;
 use pmtop::query::field::Field;
 use pmtop::query::question::{Answer, Bucket, Failure, Page, Question, Report};
 use pmtop::query::table::{Head, Table, Unit, Value};
@@ -59,6 +63,192 @@ pub fn answer(question: &Question) -> Answer {
     }
     sort(&mut table, question);
     Answer { table, before, before_range, range, generation: 418, took_ms: 12 }
+}
+
+/// What rules found: two that go on, one that is silenced, one that is over, and one of another day.
+pub fn incidents() -> Vec<Incident> {
+    let at = |text: &str| parse_time(text).unwrap();
+    let cause = |class: &str, share: f64, rows: i64, cause: &str, reply: &str, advice: &str| Cause {
+        cause: cause.to_owned(),
+        reply_class: class.to_owned(),
+        status: String::new(),
+        reply: reply.to_owned(),
+        example: String::new(),
+        blocklist: None,
+        advice: advice.to_owned(),
+        share,
+        rows,
+    };
+    let incident =
+        |id: &str, rule: &str, severity: Severity, from: &str, until: Option<&str>, headline: &str| Incident {
+            id: id.to_owned(),
+            rule: rule.to_owned(),
+            severity,
+            state: if until.is_some() { State::Resolved } else { State::Open },
+            opened_at: at(from),
+            closed_at: until.map(at),
+            scope: BTreeMap::new(),
+            headline: headline.to_owned(),
+            value: 0.412,
+            baseline: Some(0.031),
+            basis: "same hour of 4 weeks and the 28 days before".to_owned(),
+            hits: 31_204,
+            of: 75_733,
+            causes: Vec::new(),
+            evidence: Evidence { rows: 31_204, filters: vec!["kind=deferred".to_owned()] },
+            notes: Vec::new(),
+            silenced_until: None,
+        };
+    let scope = |pairs: &[(&str, &str)]| pairs.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect();
+    vec![
+        Incident {
+            scope: scope(&[("provider", "Google"), ("source_ip", "10.0.3.1")]),
+            causes: vec![
+                cause(
+                    "throttle-reputation",
+                    0.94,
+                    29_332,
+                    "Google slows this address for the reputation of its mail.",
+                    "421-4.7.28 Gmail has detected an unusual rate of unsolicited mail originating from your IP address <ip>",
+                    "Lower the rate to Google from this address, and look for the job that began with it.",
+                ),
+                cause("throttle", 0.06, 1_872, "Google asks for fewer connections.", "421 4.7.0 Try again later", ""),
+            ],
+            ..incident(
+                "00a1b2c3d4",
+                "provider-throttling",
+                Severity::Critical,
+                "2026-11-24T13:40:12Z",
+                None,
+                "Google · 10.0.3.1 is slowed: 41.2 % of attempts deferred (usually 3.1 %)",
+            )
+        },
+        Incident {
+            state: State::Acknowledged,
+            scope: scope(&[("source_ip", "10.0.7.1")]),
+            notes: vec![Note { at: at("2026-11-24T12:31:00Z"), text: "delisting asked for".to_owned() }],
+            causes: vec![Cause {
+                blocklist: Some("Spamhaus ZEN".to_owned()),
+                ..cause(
+                    "ip-blocklist",
+                    1.0,
+                    2_304,
+                    "The address is on a block list that the receiver asks.",
+                    "550 5.7.1 Service unavailable; client [<ip>] blocked using zen.spamhaus.org",
+                    "Find what caused the listing, then ask for delisting.",
+                )
+            }],
+            ..incident(
+                "11a1b2c3d4",
+                "ip-block",
+                Severity::High,
+                "2026-11-24T12:10:00Z",
+                None,
+                "10.0.7.1 is refused for its reputation: 12.4 % of attempts (2304 rows, usually 0.10 %)",
+            )
+        },
+        Incident {
+            state: State::Silenced,
+            silenced_until: Some(i64::MAX),
+            scope: scope(&[("domain", "slow.example")]),
+            basis: "learning: 3 days of history".to_owned(),
+            ..incident(
+                "22a1b2c3d4",
+                "latency-anomaly",
+                Severity::Warn,
+                "2026-11-24T09:00:00Z",
+                None,
+                "slow.example is slow: deliveries take 12 times as long",
+            )
+        },
+        Incident {
+            scope: scope(&[("user", "u019")]),
+            causes: vec![cause(
+                "unknown-user",
+                0.97,
+                4_120,
+                "The mailbox does not exist.",
+                "550 5.1.1 \u{1b}]0;x\u{7}<addr> user unknown",
+                "Stop the list and clean it.",
+            )],
+            evidence: Evidence { rows: 4_120, filters: vec!["kind=bounced".to_owned()] },
+            ..incident(
+                "33a1b2c3d4",
+                "bounce-spike",
+                Severity::Warn,
+                "2026-11-24T08:02:00Z",
+                Some("2026-11-24T09:31:00Z"),
+                "u019 bounces: 17.1 % of messages (usually 2.0 %)",
+            )
+        },
+        Incident {
+            scope: scope(&[("job", "c00388")]),
+            ..incident(
+                "44a1b2c3d4",
+                "complaint-spike",
+                Severity::High,
+                "2026-11-21T10:00:00Z",
+                Some("2026-11-21T18:00:00Z"),
+                "c00388 is complained about: 0.41 % (usually 0.06 %)",
+            )
+        },
+    ]
+}
+
+/// Why it is so: nearly all of it at one address, to one provider.
+pub fn explanation() -> Explanation {
+    let contributor = |filters: &[(Field, &str)], share: f64| Contributor {
+        filters: filters.iter().map(|(field, value)| (*field, (*value).to_owned())).collect(),
+        same_as: Vec::new(),
+        within: Vec::new(),
+        hits: 830,
+        of: 1_000,
+        base_hits: 30,
+        base_of: 1_000,
+        expected: 30.0,
+        excess: 800.0,
+        share,
+        p: 1e-12,
+    };
+    Explanation {
+        metric: Metric::Deferral,
+        verdict: Verdict::Found,
+        up: true,
+        window: (parse_time("2026-11-24T13:40:00Z").unwrap(), now()),
+        baseline: Baseline { ranges: Vec::new(), basis: "same hours of the 4 weeks before".to_owned() },
+        weight: 0.25,
+        slow_ms: None,
+        total: Total {
+            hits: 900,
+            of: 4_000,
+            base_hits: 120,
+            base_of: 4_000,
+            excess: 780.0,
+            rate_part: 780.0,
+            mix_part: 0.0,
+        },
+        moved: None,
+        contributors: vec![contributor(&[(Field::Provider, "Google"), (Field::SourceIp, "10.0.3.1")], 0.83)],
+        values: vec![contributor(&[(Field::Job, "c00412")], 0.4)],
+        not_involved: Vec::new(),
+        replies: vec![ReplyShare {
+            template: "421 4.7.28 \u{1b}[2J slow down".to_owned(),
+            class: "throttle-reputation".to_owned(),
+            n: 800,
+            excess: 790.0,
+            share: 0.95,
+            advice: "Lower the rate.".to_owned(),
+            ..ReplyShare::default()
+        }],
+        onset: None,
+        series: Vec::new(),
+    }
+}
+
+/// What other thresholds would have found: one less.
+pub fn replay() -> Replay {
+    let all = incidents();
+    Replay { days: 12, now: vec![all[0].clone(), all[1].clone()], then: vec![all[0].clone()] }
 }
 
 /// An answer without rows.
