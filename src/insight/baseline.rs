@@ -50,6 +50,8 @@ pub struct Rates {
     first_day: i32,
     days: HashMap<i32, (f64, f64)>,
     hours: HashMap<i32, (f64, f64)>,
+    /// Only days with hits are known.
+    failing: bool,
 }
 
 const fn day_of(quarter: i32) -> i32 {
@@ -74,8 +76,21 @@ impl Rates {
         rates
     }
 
+    /// Days without hits are not among the counts: they are taken to be like the others, but for the hits.
+    pub const fn of_failing_days(&mut self, failing: bool) {
+        self.failing = failing;
+    }
+
     fn pooled(&self, day: i32) -> (f64, f64) {
-        ((day - BACK).max(self.first_day)..day).filter_map(|day| self.days.get(&day)).fold((0.0, 0.0), add)
+        let days = (day - BACK).max(self.first_day)..day;
+        let known = days.clone().filter_map(|day| self.days.get(&day));
+        let (hits, of) = known.clone().fold((0.0, 0.0), add);
+        let scale = if self.failing {
+            f64::from(day - days.start) / f64::from(u32::try_from(known.count()).unwrap_or(u32::MAX).max(1))
+        } else {
+            1.0
+        };
+        (hits, of * scale)
     }
 
     fn same_hour(&self, hour: i32) -> (f64, f64) {

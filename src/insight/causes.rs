@@ -17,9 +17,13 @@ use crate::reply::Catalogue;
 
 /// Most causes of an incident.
 const CAUSES: usize = 5;
+/// What PowerMTA writes where nobody answered (RFC 3463, x.4.1).
+const NO_ANSWER: &str = "4.4.1";
 /// Causes below this share are not worth a line.
 const LEAST_SHARE: f64 = 0.03;
 const MINUTE: Micros = 60_000_000;
+/// Quarters of an hour before and behind a stretch in which its first and last rows are looked for.
+pub const EDGE: Micros = 2;
 /// The least score of the minutes in which it began and ended.
 const MINUTE_SCORE: f64 = 5.0;
 
@@ -42,7 +46,7 @@ pub fn bounds(verdict: &Verdict, rule: &Rule, rows: &[FailedRow]) -> (Micros, Mi
     if rows.is_empty() || matches!(verdict.slot.signal, Signal::Latency | Signal::Volume) {
         return whole;
     }
-    let (from, until) = (whole.0 - QUARTER, whole.1 + QUARTER);
+    let (from, until) = (whole.0 - EDGE * QUARTER, whole.1 + EDGE * QUARTER);
     let minutes = f64::from(segment.last - segment.first + 1) * 15.0;
     let (expected, hits) = (segment.expected / minutes, segment.hits / minutes);
     let factor = (hits / expected.max(1e-6)).clamp(2.0, 30.0);
@@ -61,7 +65,7 @@ pub fn bounds(verdict: &Verdict, rule: &Rule, rows: &[FailedRow]) -> (Micros, Mi
             factor,
         })
         .collect();
-    let limits = Limits { score: MINUTE_SCORE, fall: f64::INFINITY, quiet: rule.quiet_minutes };
+    let limits = Limits { score: MINUTE_SCORE, fall: f64::INFINITY, quiet: rule.quiet_minutes.max(60) };
     let end = i32::try_from(last - first).unwrap_or(i32::MAX);
     let found = segments(&points, &limits, end);
     let (Some(begin), Some(end)) = (found.first(), found.last()) else {
@@ -127,7 +131,12 @@ pub fn causes(rows: &[FailedRow], words: &dyn Fn(u32) -> std::sync::Arc<str>, ca
                 Some((_, meaning, advice)) => (meaning, advice),
                 None => ("", ""),
             };
-            let status = parse_diag(&template).enhanced.map_or_else(String::new, str::to_owned);
+            let unreached = class == Some(ReplyClass::Connection) && template.is_empty();
+            let status = match parse_diag(&template).enhanced {
+                Some(status) => status.to_owned(),
+                None if unreached => NO_ANSWER.to_owned(),
+                None => String::new(),
+            };
             Cause {
                 cause: if meaning.is_empty() {
                     "The connection failed before any reply.".to_owned()

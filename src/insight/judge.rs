@@ -23,12 +23,18 @@ use crate::query::measures::wilson;
 const SCORE: f64 = 16.0;
 /// The score that a stretch may lose before it is over.
 const FALL: f64 = 6.0;
+/// Quarters of an hour without any mail that may lie within one stretch of trouble.
+const PAUSE: i32 = 8;
+/// Scopes that hold so much of each other's rows and weight are names of the same.
+const ALIKE: f64 = 0.93;
 /// What a further field in a scope must gain.
 const FIELD: f64 = 4.0;
 /// Slower than so many times the usual p95 is slow …
-const SLOW: f64 = 2.5;
+const SLOW: f64 = 3.0;
 /// … but never below so many milliseconds.
 const SLOW_MS: f64 = 5_000.0;
+/// Quarters of an hour that a stretch of missing mail may be widened by.
+const EDGE: i32 = 6;
 /// Quarters of an hour for which mail must be missing.
 const LONG_ENOUGH: i32 = 3;
 /// Deliveries without which nothing is known of a usual latency.
@@ -115,7 +121,8 @@ impl<'a> Case<'a> {
 
 impl Case<'_> {
     fn limits(&self) -> Limits {
-        Limits { score: SCORE, fall: FALL, quiet: (self.rule.quiet_minutes / 15).max(1) }
+        // A pause without mail says nothing; the end is the last hit all the same.
+        Limits { score: SCORE, fall: FALL, quiet: (self.rule.quiet_minutes / 15).max(PAUSE) }
     }
 
     fn thresholds(&self, slot: &Slot, key: Key) -> Thresholds {
@@ -154,7 +161,8 @@ impl Case<'_> {
         if counts.iter().map(|count| i64::from(count.hits)).sum::<i64>() < limits.min_hits {
             return Vec::new();
         }
-        let own = Rates::new(&counts, self.first_day());
+        let mut own = Rates::new(&counts, self.first_day());
+        own.of_failing_days(slot.fields.contains(&Field::Domain));
         let lasting = !slot.fields.contains(&Field::Job) && !slot.fields.contains(&Field::User);
         let mut usual = Usual::new(&own, &self.general, lasting);
         let points: Vec<Point> = counts
@@ -252,11 +260,12 @@ impl Case<'_> {
                 }),
             }
         }
-        // Behind 2.5 times the p95 there is about one in fifty.
+        // Behind three times the p95 there is about one in fifty.
         points.iter_mut().for_each(|point| point.expected = 0.02 * point.of);
         segments(&points, &self.limits(), self.until)
             .into_iter()
             .filter_map(|segment| {
+                let segment = tightened(&points, segment, &self.limits());
                 let inside = series.iter().filter(|own| (segment.first..=segment.last).contains(&own.quarter));
                 let p95 = percentile(inside.map(|own| (own.bucket, u64::from(own.n))), 0.95);
                 let rate = segment.hits / segment.of.max(1.0);
@@ -287,6 +296,7 @@ impl Case<'_> {
             .collect();
         segments(&points, &self.limits(), self.until)
             .into_iter()
+            .map(|segment| widened(segment, &volumes, limits.times_base, self.until))
             .filter_map(|segment| {
                 let rate = segment.hits / segment.of.max(1.0);
                 let (_, _, basis) = volumes.usual(segment.first)?;
@@ -320,7 +330,8 @@ impl Case<'_> {
         Some(Verdict {
             slot: slot.clone(),
             key,
-            weight: weight(segment.hits, segment.expected, slot.fields.len()),
+            // Where next to nothing is usual, how little it is says nothing of who is hit.
+            weight: weight(segment.hits, segment.expected.max(segment.of * limits.warn / 4.0), slot.fields.len()),
             segment,
             value: measured.value,
             rate: measured.rate,
@@ -351,8 +362,8 @@ impl Case<'_> {
         mut verdicts: Vec<Verdict>,
         cells: &mut dyn FnMut(i32, i32) -> Result<Vec<Cell>, E>,
     ) -> Result<Vec<Verdict>, E> {
+        let order = |verdict: &Verdict| self.rule.fields().position(|fields| fields == verdict.slot.fields);
         verdicts.sort_by(|a, b| {
-            let order = |verdict: &Verdict| self.rule.fields().position(|fields| fields == verdict.slot.fields);
             b.weight
                 .total_cmp(&a.weight)
                 .then(order(a).cmp(&order(b)))
@@ -360,7 +371,18 @@ impl Case<'_> {
                 .then_with(|| self.names(a).cmp(&self.names(b)))
         });
         let mut kept: Vec<Verdict> = Vec::new();
-        for verdict in verdicts {
+        while let Some(heaviest) = verdicts.first() {
+            // Nearly the same rows under several names: the name that the rule puts first.
+            let says_the_same = |other: &&Verdict| {
+                other.weight >= ALIKE * heaviest.weight
+                    && other.segment.hits >= ALIKE * heaviest.segment.hits
+                    && other.segment.overlaps(&heaviest.segment)
+                    && other.meets(heaviest)
+            };
+            let best =
+                verdicts.iter().filter(says_the_same).min_by_key(|other| order(other)).unwrap_or(heaviest).clone();
+            verdicts.retain(|other| *other != best);
+            let verdict = best;
             let rivals: Vec<&Verdict> =
                 kept.iter().filter(|other| other.segment.overlaps(&verdict.segment) && other.meets(&verdict)).collect();
             if rivals.is_empty() {
@@ -417,6 +439,31 @@ fn likelihood(hits: f64, expected: f64) -> f64 {
 
 fn weight(hits: f64, expected: f64, fields: usize) -> f64 {
     likelihood(hits, expected) - FIELD * f64::from(u8::try_from(fields).unwrap_or(u8::MAX))
+}
+
+/// A stretch of missing mail with the quarters before and behind it in which it is missing, too, though batches that come
+/// sooner or later than usual could explain these alone.
+fn widened(mut segment: Segment, volumes: &Volumes, share: f64, until: i32) -> Segment {
+    let is_missing = |quarter: i32| {
+        volumes.usual(quarter).is_some_and(|(middle, ..)| middle >= 1.0 && volumes.at(quarter) <= share * middle)
+    };
+    let add = |segment: &mut Segment, quarter: i32| {
+        segment.hits += volumes.at(quarter);
+        segment.of += volumes.usual(quarter).map_or(0.0, |(middle, ..)| middle);
+    };
+    for _ in 0..EDGE {
+        if is_missing(segment.first - 1) {
+            segment.first -= 1;
+            let quarter = segment.first;
+            add(&mut segment, quarter);
+        }
+        if segment.last < until && is_missing(segment.last + 1) {
+            segment.last += 1;
+            let quarter = segment.last;
+            add(&mut segment, quarter);
+        }
+    }
+    segment
 }
 
 /// Points of every quarter between the first and the last, so that quiet ones count as well.

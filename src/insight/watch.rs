@@ -327,10 +327,17 @@ impl Watch {
         now: Micros,
     ) -> Result<Incident, Failure> {
         let segment = verdict.segment;
-        let failed = self.failed(engine, snapshot, segment.first - 1, segment.last + 1)?;
+        let edge = i32::try_from(causes::EDGE).unwrap_or_default();
+        let failed = self.failed(engine, snapshot, segment.first - edge, segment.last + edge)?;
         let rule = &self.rules[index];
         let words = |word: u32| engine.word(word);
-        let rows = causes::rows_of(verdict, &failed);
+        let mut rows = causes::rows_of(verdict, &failed);
+        if rule.signal == Signal::Connection
+            && rows.len() * 2 < usize::try_from(whole(segment.hits)).unwrap_or(usize::MAX)
+        {
+            // Whoever was not reached said nothing.
+            rows = silent(engine, snapshot, verdict, (segment.first - edge, segment.last + edge))?;
+        }
         let (opened_at, ended) = causes::bounds(verdict, rule, &rows);
         let inside: Vec<FailedRow> = rows.into_iter().filter(|row| (opened_at..=ended).contains(&row.time)).collect();
         let causes = match rule.signal {
@@ -529,9 +536,25 @@ fn stretch(
     engine.resolve(snapshot, &scope, None)
 }
 
+/// The rows of a verdict that got no reply, one by one.
+fn silent(
+    engine: &Engine,
+    snapshot: &Snapshot,
+    verdict: &Verdict,
+    (first, last): (i32, i32),
+) -> Result<Vec<FailedRow>, Failure> {
+    let at = |quarter: i32| Some(Micros::from(quarter) * QUARTER);
+    let filters = verdict.who().map(|(field, word)| Filter::include(field, engine.word(word).as_ref()));
+    let scope = Scope::new(TimeRange::Between(at(first), at(last + 1)), filters);
+    let resolved = engine.resolve(snapshot, &scope, None)?;
+    let mut rows = engine.unreached(snapshot, &resolved)?;
+    rows.retain(|row| verdict.slot.signal.is_hit(row.what));
+    Ok(rows)
+}
+
 /// Stretches of the same trouble that are close to each other, as one.
 fn merged(mut verdicts: Vec<Verdict>, rule: &Rule) -> Vec<Verdict> {
-    let gap = (rule.quiet_minutes / 15).max(1) * 2 + 1;
+    let gap = (rule.quiet_minutes / 15).max(1) + 2;
     verdicts.sort_by(|a, b| (&a.slot.fields, a.key, a.segment.first).cmp(&(&b.slot.fields, b.key, b.segment.first)));
     let mut out: Vec<Verdict> = Vec::new();
     for verdict in verdicts {

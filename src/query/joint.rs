@@ -3,11 +3,17 @@
 
 use std::sync::Arc;
 
+use arrow::array::{Array, AsArray};
+use arrow::datatypes::TimestampMicrosecondType;
+use datafusion::error::DataFusionError;
+use datafusion::logical_expr::lit;
+use datafusion::prelude::col;
+
 use super::Engine;
 use super::packs::scan::{self, PackQuery};
 use super::planner::Plan;
 use super::question::Failure;
-use super::raw::Resolved;
+use super::raw::{Raw, Resolved, column, text_column, value};
 use crate::catalog::Snapshot;
 use crate::catalog::rollup::DIMENSIONS;
 use crate::event::bounce::{BounceClass, ReplyClass};
@@ -84,6 +90,31 @@ pub fn field_of(dimension: usize) -> Option<Field> {
     Field::parse(DIMENSIONS.get(dimension)?)
 }
 
+impl Raw {
+    /// Queue errors, and attempts and bounces for lack of a connection.
+    async fn unreached(&self, snapshot: &Snapshot, resolved: &Resolved) -> Result<Vec<FailedRow>, DataFusionError> {
+        let lost = lit(ReplyClass::Connection.as_str());
+        let tried = [Kind::Deferred, Kind::Bounced].map(|kind| lit(kind.as_str())).to_vec();
+        let kinds = col("kind").eq(lit(Kind::QueueError.as_str()));
+        let frame = self
+            .rows(snapshot, resolved, |segment| resolved.holds(segment))?
+            .filter(kinds.or(col("kind").in_list(tried, false).and(col("reply_class").eq(lost))))?
+            .select(vec![col("event_time"), col("kind")])?;
+        let mut rows = Vec::new();
+        for batch in frame.collect().await? {
+            let kinds = text_column(&batch, "kind")?;
+            let times = column(&batch, "event_time")?.as_primitive::<TimestampMicrosecondType>();
+            for row in (0..batch.num_rows()).filter(|row| !times.is_null(*row)) {
+                let kind = Kind::parse(value(&kinds, row)).unwrap_or(Kind::Status);
+                let what = What { kind, bounce: None, reply: Some(ReplyClass::Connection) };
+                rows.push(FailedRow { time: times.value(row), who: Who::default(), what, template: 0 });
+            }
+        }
+        rows.sort_unstable_by_key(|row| row.time);
+        Ok(rows)
+    }
+}
+
 impl Engine {
     /// The cells of a scope. Days of which no pack is on disk are packed now, however many rows they have; days whose
     /// events have left are not in it.
@@ -104,6 +135,18 @@ impl Engine {
         let query = PackQuery { scope: &resolved.scope, group: None, split: scan::Split::None, fbl: &[] };
         let ready = scan::Ready::new(&query, &words);
         self.packs().failed_rows(&pieces, &ready).map_err(Failure::from_catalog)
+    }
+
+    /// The rows of a scope that reached nobody, in the order of time; whose they are is left to the scope's filters. They
+    /// have no reply, so packs do not know them one by one.
+    pub fn unreached(&self, snapshot: &Snapshot, resolved: &Resolved) -> Result<Vec<FailedRow>, Failure> {
+        // A thread of its own: whoever asks may be one of the engine's.
+        let found =
+            std::thread::scope(|scope| scope.spawn(|| self.block_on(self.raw().unreached(snapshot, resolved))).join());
+        match found {
+            Ok(rows) => rows.map_err(Failure::from_engine),
+            Err(_) => Ok(Vec::new()),
+        }
     }
 
     /// The word of a number in [`Who`] or of a template. Numbers hold as long as the process.

@@ -217,7 +217,7 @@ fn the_rules_are_documented() {
         .unwrap();
     }
     text.push_str(
-        "\nRates are fractions; `latency-anomaly` counts deliveries slower than 2.5 times the usual p95, `volume-drop` is a share of\n\
+        "\nRates are fractions; `latency-anomaly` counts deliveries slower than three times the usual p95, `volume-drop` is a share of\n\
          the usual volume (below is bad), `new-reply` rows within an hour, `ingest-silence` times the usual gap between files, by the wall clock.\n\n\
          ## Incidents\n\n\
          `pmtop incidents --format json` prints one array, the newest first; times are ISO, UTC:\n\n\
