@@ -243,7 +243,9 @@ impl<'a> Finder<'a> {
     /// How well a set reads: few filters, and of the fields that are preferred.
     fn awkwardness(&self, set: &Set) -> (usize, usize, Vec<(Field, String)>) {
         let rank = |index: &usize| self.allowed.iter().position(|known| known == index).unwrap_or(WIDTH);
-        (set.len(), set.iter().map(|(index, _)| rank(index)).sum(), self.named(set))
+        // A value that has nearly all mail says more than none.
+        let filters = if set.is_empty() { 3 } else { set.len() };
+        (filters, set.iter().map(|(index, _)| rank(index)).sum(), self.named(set))
     }
 
     /// The set that deviates most among the active rows.
