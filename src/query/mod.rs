@@ -79,8 +79,8 @@ pub struct Engine {
     carried: Mutex<(u64, HashMap<Field, bool>)>,
 }
 
-/// A snapshot with what is known of reports: of which generation, and when that was written.
-type Attachment = (u64, Option<std::time::SystemTime>, Arc<Snapshot>);
+/// A snapshot with what is known of reports: what it was made from, and when that was written.
+type Attachment = (Arc<Snapshot>, Option<std::time::SystemTime>, Arc<Snapshot>);
 
 /// A task that is stopped when it is no longer wanted.
 struct Wanted<T>(tokio::task::JoinHandle<T>);
@@ -198,14 +198,15 @@ impl Engine {
     fn attached(&self, plain: &Arc<Snapshot>) -> Arc<Snapshot> {
         let mut known = self.attached.lock().unwrap_or_else(PoisonError::into_inner);
         let stamp = links::stamp(&plain.root);
-        if let Some((generation, written, snapshot)) = known.as_ref()
-            && *generation == plain.generation
+        // One generation may be seen twice: damaged segments leave it.
+        if let Some((from, written, snapshot)) = known.as_ref()
+            && Arc::ptr_eq(from, plain)
             && *written == stamp
         {
             return Arc::clone(snapshot);
         }
         let snapshot = Arc::new(links::fresh(&self.catalog, plain, &self.links).snapshot);
-        *known = Some((plain.generation, links::stamp(&plain.root), Arc::clone(&snapshot)));
+        *known = Some((Arc::clone(plain), links::stamp(&plain.root), Arc::clone(&snapshot)));
         snapshot
     }
 

@@ -323,6 +323,9 @@ class Raw:
     def __init__(self, folder, epoch=False):
         self.db = duckdb.connect(config={"threads": 2})
         self.db.execute(RAW.format(folder=folder))
+        # What no file of a small variant has is empty.
+        for column in ["rcvSmtpUser", "feedbackType", "header_X-job", "header_Message-Id"]:
+            self.db.execute(f'alter table raw add column if not exists "{column}" varchar')
         for column in ["timeLogged", "timeQueued"] if epoch else []:
             self.db.execute(f"""update raw set "{column}" = strftime(to_timestamp(cast("{column}" as bigint))
                                 at time zone 'UTC', '%Y-%m-%d %H:%M:%S+0000') where "{column}" <> ''""")
