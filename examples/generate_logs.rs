@@ -36,6 +36,9 @@ struct Arguments {
     /// Where the truth goes [default: truth.json beside the folder].
     #[arg(long)]
     truth: Option<PathBuf>,
+    /// Where the truth about reports goes: a CSV that says of each complaint and remote bounce which message it is about.
+    #[arg(long)]
+    links: Option<PathBuf>,
     /// Rows after which a new file starts; 0: only at midnight.
     #[arg(long, default_value_t = 0)]
     max_file_rows: u64,
@@ -109,13 +112,36 @@ impl Arguments {
     }
 }
 
+fn write_links(path: &std::path::Path, links: &[demo::LinkTruth]) -> csv::Result<()> {
+    let mut out = csv::Writer::from_path(path)?;
+    links.iter().try_for_each(|link| out.serialize(link))?;
+    Ok(out.flush()?)
+}
+
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let truth = arguments.truth.clone().unwrap_or_else(|| demo::truth_path(&arguments.dir));
     let began = std::time::Instant::now();
-    match demo::generate(&arguments.dir, &arguments.options(), Some(&truth), &mut |file| println!("{}", file.display()))
-    {
+    let mut links = Vec::new();
+    let written = demo::generate_with_links(
+        &arguments.dir,
+        &arguments.options(),
+        Some(&truth),
+        &mut |file| println!("{}", file.display()),
+        &mut |link| {
+            if arguments.links.is_some() {
+                links.push(link);
+            }
+        },
+    );
+    match written {
         Ok(result) => {
+            if let Some(path) = &arguments.links
+                && let Err(error) = write_links(path, &links)
+            {
+                eprintln!("cannot write {}: {error}", path.display());
+                return ExitCode::FAILURE;
+            }
             let rows: u64 = result.rows_written.values().sum();
             let seconds = began.elapsed().as_secs_f64();
             let rate = rows as f64 / seconds.max(0.001);

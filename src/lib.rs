@@ -14,6 +14,7 @@ pub mod ingest;
 
 pub mod dashboard;
 pub mod export;
+pub mod journey;
 pub mod query;
 pub mod report;
 

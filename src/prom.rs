@@ -11,10 +11,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crate::catalog::{clock, layout};
+use crate::catalog::layout;
 use crate::config;
 use crate::event::file_status::Status;
-use crate::insight::stored;
+use crate::insight::watch::incident_of;
 use crate::query::Engine;
 use crate::query::field::Field;
 use crate::query::question::{Failure, Page, Question, Report, Sort};
@@ -155,10 +155,9 @@ fn numbers(samples: &mut Samples, table: &Table, window: &str, by_provider: bool
 /// Incidents that go on, and what hooks have not told yet.
 fn incidents(samples: &mut Samples, engine: &Engine) -> Result<(), Failure> {
     let incidents = engine.catalog().incidents().map_err(Failure::from_catalog)?;
-    let now = clock();
     let mut open: BTreeMap<(String, &str, &str), u32> = BTreeMap::new();
     for stored in incidents.all().map_err(Failure::from_catalog)?.iter().filter(|stored| stored.closed_at.is_none()) {
-        if let Some(incident) = stored::read(stored, now) {
+        if let Some(incident) = incident_of(stored) {
             *open.entry((incident.rule, incident.severity.as_str(), incident.state.as_str())).or_default() += 1;
         }
     }

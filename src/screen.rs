@@ -17,7 +17,8 @@ use crate::insight::incident::{Happening, Step};
 use crate::insight::rule::Rule;
 use crate::query::time::iso;
 use crate::runtime::local::{Local, into_inputs};
-use crate::runtime::{self, Opening, Options, store};
+use crate::runtime::store::{self, Store};
+use crate::runtime::{self, Opening, Options};
 
 /// Opens the screen until the user leaves.
 pub fn open(config: &Config, view: &View) -> anyhow::Result<u8> {
@@ -27,6 +28,7 @@ pub fn open(config: &Config, view: &View) -> anyhow::Result<u8> {
         );
     }
     let engine = cli::engine(config)?;
+    let visit = Arc::clone(engine.visit());
     let (sender, inputs) = tokio::sync::mpsc::unbounded_channel();
     let local = Arc::new(Local::start(config, engine, into_inputs(sender))?);
     let options = Options {
@@ -48,6 +50,9 @@ pub fn open(config: &Config, view: &View) -> anyhow::Result<u8> {
     };
     let ui = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     ui.block_on(runtime::run(local, inputs, options))?;
+    if let Some(replies) = visit.seen() {
+        Store::new(store::default_folder()).keep_visit(&config.catalog, replies);
+    }
     Ok(0)
 }
 

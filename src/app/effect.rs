@@ -150,6 +150,13 @@ pub enum Effect {
         /// Which row.
         row: RowId,
     },
+    /// Follow the message of a row.
+    Journey {
+        /// Comes back with its life.
+        serial: u64,
+        /// Which row.
+        row: RowId,
+    },
     /// Stop reading it.
     ForgetRawRow,
     /// Find out why something is so; cancels the one before.

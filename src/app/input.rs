@@ -10,6 +10,7 @@ use crate::app::saved::SavedView;
 use crate::app::slot::Ticket;
 use crate::config::keys::KeyPress;
 use crate::ingest::progress::Progress;
+use crate::journey::Journeys;
 use crate::insight::explain::Explanation;
 use crate::insight::incident::{Happening, Incident};
 use crate::insight::watch::Replay;
@@ -38,6 +39,8 @@ pub enum Input {
         /// The newest event ("now" of SPEC §4); `None` while the catalog is empty.
         now: Option<Micros>,
     },
+    /// What reports are about is known anew: answers of the same commit differ.
+    Relinked,
     /// All incidents there are, the newest first.
     Incidents(Arc<Vec<Incident>>),
     /// Incidents were found, became worse or ended.
@@ -72,6 +75,8 @@ pub enum Input {
     Rejects(u64, Result<Vec<Reject>, Failure>),
     /// A row as it stands in its log file: where, and its text; or why it can't be shown.
     RawRow(RowId, Result<RawRow, String>),
+    /// The life of a message; the serial is the asking's.
+    Journeys(u64, Result<Arc<Journeys>, Failure>),
     /// Something that the user should read; an error stays longer.
     Notice(Failure),
 }

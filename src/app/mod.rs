@@ -641,6 +641,8 @@ pub fn update(state: &mut State, input: Input) -> Vec<Effect> {
         // The incidents themselves come beside it.
         Input::Happened(_) => {}
         Input::Catalog { generation, now } => return state.catalog(generation, now),
+        Input::Relinked if !state.paused => return state.ask_visible(Urgency::Anew),
+        Input::Relinked => {}
         Input::Answered(ticket, answer) => return state.answered(ticket, answer),
         Input::Estimated(ticket, estimate) => {
             if let Some(slot) = state.slot_mut(ticket.slot) {
@@ -656,6 +658,7 @@ pub fn update(state: &mut State, input: Input) -> Vec<Effect> {
         Input::Removed(result) => return state.removed(result),
         Input::Rejects(serial, rejects) => state.rejects_read(serial, rejects),
         Input::RawRow(row, found) => state.explorer.raw = Some((row, found)),
+        Input::Journeys(serial, found) => state.journey_found(serial, found),
         Input::Notice(failure) => state.notice = Some(Notice::from(failure)),
     }
     Vec::new()

@@ -2,6 +2,7 @@
 //! open. Each answers a key with what should become of it.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use tui_input::{Input as Line, InputRequest};
 
@@ -14,8 +15,10 @@ use crate::app::palette::Palette;
 use crate::app::sql_prompt::SqlPrompt;
 use crate::app::tuning::Tune;
 use crate::config::keys::{Key, KeyPress};
+use crate::journey::Journeys;
 use crate::query::field::Field;
 use crate::query::question::Failure;
+use crate::query::table::{Unit, Value};
 use crate::query::time::{Micros, TimeRange, parse_range, span};
 
 /// What is open.
@@ -43,6 +46,10 @@ pub enum Overlay {
     Confirm(Confirm),
     /// Everything about one file.
     File(Box<FileSheet>),
+    /// What a reply means, and what to do.
+    Reply(ReplySheet),
+    /// The life of a message.
+    Journey(Box<JourneySheet>),
     /// Why something is so.
     Explain(Box<Explaining>),
     /// For how long an incident is silenced.
@@ -242,6 +249,43 @@ pub struct FileSheet {
     /// Lines scrolled past.
     pub scroll: usize,
 }
+
+/// What a reply means, and what to do.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ReplySheet {
+    /// What is known of it, by name; texts may hold anything that a log file holds.
+    pub cells: Vec<(&'static str, Value, Unit)>,
+    /// Lines scrolled past.
+    pub scroll: usize,
+}
+
+/// The life of a message.
+#[derive(Debug, Clone)]
+pub struct JourneySheet {
+    /// The lives that were found; nothing while they are looked for.
+    pub found: Option<Result<Arc<Journeys>, Failure>>,
+    /// The serial of the asking.
+    pub serial: u64,
+    /// Lines scrolled past.
+    pub scroll: usize,
+}
+
+/// What a sheet tells of a reply: its name there, the column, and its unit.
+pub const REPLY_CELLS: &[(&str, &str, Unit)] = &[
+    ("reply", "reply", Unit::Text),
+    ("meaning", "meaning", Unit::Text),
+    ("what to do", "advice", Unit::Text),
+    ("class", "reply_class", Unit::Text),
+    ("held against", "scope", Unit::Text),
+    ("provider", "provider", Unit::Text),
+    ("block list", "blocklist", Unit::Text),
+    ("listed IP", "listed_ip", Unit::Text),
+    ("rows", "n", Unit::Count),
+    ("first seen", "first_seen", Unit::Time),
+    ("first here", "first", Unit::Time),
+    ("last here", "last", Unit::Time),
+    ("one of them", "example", Unit::Text),
+];
 
 /// Reading the help; what is typed searches in it.
 #[derive(Debug, Clone, Default)]

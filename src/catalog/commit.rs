@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::checksum::Sum;
-use super::control::{Change, Control, FileDone, FileRow, Leaving, RollupFile, Segment};
+use super::control::{Change, Control, FileDone, FileRow, Leaving, Link, RollupFile, Segment};
 use super::keep::{JOINED_ROWS, SMALL_ROWS, join};
 use super::layout::{self, Layout};
 use super::locks::Lock;
@@ -470,6 +470,7 @@ pub fn blank_segment(date: Option<i32>, role: &str, shadow: Shadow) -> Segment {
         min_time: None,
         max_time: None,
         by_type: [0; 8],
+        link: Link::Plain,
     }
 }
 

@@ -110,6 +110,29 @@ pub struct Segment {
     pub max_time: Option<Micros>,
     /// Rows by record type.
     pub by_type: [i64; 8],
+    /// Whether it stands for reports with what their deliveries say.
+    pub link: Link,
+}
+
+/// What a segment has to do with the deliveries that reports are about (see [`super::links`]).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Link {
+    /// Nothing, or nothing that is known.
+    #[default]
+    Plain,
+    /// Its rows stand in two more segments, with what their deliveries say.
+    Stored,
+    /// Reports whose deliveries are known.
+    Attributed,
+    /// Reports whose deliveries are not.
+    Unattributed,
+}
+
+impl Link {
+    /// Whether it was made from a segment of the catalog.
+    pub const fn is_made(self) -> bool {
+        matches!(self, Self::Attributed | Self::Unattributed)
+    }
 }
 
 /// The rows of one log file in a segment.
@@ -978,6 +1001,7 @@ fn segment_row(row: &Row<'_>, files: Vec<SegmentFile>) -> rusqlite::Result<Segme
         min_time: row.get(7)?,
         max_time: row.get(8)?,
         by_type: parse_counts(&types),
+        link: Link::Plain,
     })
 }
 

@@ -64,6 +64,8 @@ pub(super) enum Fix {
     Orphan,
     /// A file of another program is set aside.
     Aside,
+    /// The incidents' database is set aside.
+    Incidents,
 }
 
 impl Fix {
@@ -87,6 +89,10 @@ impl Fix {
             Self::Pack => ("answers about its rows may be wrong", "remove it; it is built again from the rows"),
             Self::Orphan => ("it only takes up space", "remove it"),
             Self::Aside => ("the log is not continued", "move it to `damaged/`"),
+            Self::Incidents => (
+                "incidents cannot be shown; what people noted and what hooks had to tell is in it",
+                "move it to `damaged/`; rules find incidents again",
+            ),
         }
     }
 }
@@ -169,6 +175,9 @@ fn examine(layout: &Layout, db: &Connection) -> Result<Vec<Finding>> {
     for table in delta::TABLES {
         check_log(layout.root(), db, table, &mut findings)?;
         check_checkpoints(layout.root(), db, table, &mut findings)?;
+    }
+    if let Some(problem) = super::incidents::fault(&layout.incidents()) {
+        findings.push(Finding::new("incidents.db", problem, Fix::Incidents));
     }
     let segments = live_segments(db)?;
     let mut sums = Sums::default();

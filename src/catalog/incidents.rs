@@ -76,6 +76,38 @@ pub struct Outgoing {
     pub error: Option<String>,
 }
 
+impl Stored {
+    /// What has become of it: `open`, `acknowledged`, `silenced` or `resolved`.
+    pub fn state(&self, clock: Micros) -> &'static str {
+        if self.closed_at.is_some() {
+            "resolved"
+        } else if self.silenced_until.is_some_and(|until| until > clock) {
+            "silenced"
+        } else if self.acknowledged_at.is_some() {
+            "acknowledged"
+        } else {
+            "open"
+        }
+    }
+}
+
+/// What is wrong with a database of incidents; none where there is none yet.
+pub(super) fn fault(path: &Path) -> Option<String> {
+    if !path.is_file() {
+        return None;
+    }
+    let look = || -> rusqlite::Result<String> {
+        let db = Connection::open(path)?;
+        db.busy_timeout(Duration::from_secs(10))?;
+        db.query_row("PRAGMA integrity_check", [], |row| row.get(0))
+    };
+    match look() {
+        Ok(verdict) if verdict == "ok" => None,
+        Ok(verdict) => Some(verdict.replace('\n', "; ")),
+        Err(error) => Some(format!("it cannot be read: {error}")),
+    }
+}
+
 /// The database of one catalog.
 #[derive(Debug)]
 pub struct Incidents {

@@ -49,6 +49,14 @@ fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
 }
 
 impl Incidents {
+    /// What is remembered under a name; the value given, if nothing was until now.
+    pub fn settle(&self, name: &str, value: &str) -> Result<String> {
+        self.with(|db| {
+            db.execute("INSERT INTO facts (name, value) VALUES (?, ?) ON CONFLICT DO NOTHING", [name, value])?;
+            db.query_row("SELECT value FROM facts WHERE name = ?", [name], |row| row.get(0))
+        })
+    }
+
     /// What one hook has to tell and has not, in the order in which it was queued.
     pub fn waiting(&self, hook: &str) -> Result<Vec<Entry>> {
         self.with(|db| {

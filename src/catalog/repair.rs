@@ -44,6 +44,13 @@ pub(super) fn apply(
                 }
             }
             Fix::Aside => set_aside(layout, &finding.path)?,
+            Fix::Incidents => {
+                set_aside(layout, &finding.path)?;
+                // What SQLite kept beside it belongs to it.
+                for ending in ["-wal", "-shm"] {
+                    fs::remove_file(layout.absolute(&format!("{}{ending}", finding.path))).ok();
+                }
+            }
             Fix::Orphan if rebuilt => set_aside(layout, &finding.path)?,
             Fix::Orphan | Fix::Pack => fs::remove_file(layout.absolute(&finding.path))?,
             _ => continue,

@@ -197,7 +197,7 @@ fn check_contents(config: &Config, look: &Look, checks: &mut Checks) {
         }
     }
     let root = &config.catalog;
-    let parts: Vec<String> = ["events", "copies", "packs", "rollups", "keys", "rejects"]
+    let parts: Vec<String> = ["events", "copies", "packs", "find", "links", "rollups", "keys", "rejects"]
         .iter()
         .map(|part| format!("{part} {}", size(look::bytes_below(&root.join(part)))))
         .collect();

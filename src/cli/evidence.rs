@@ -2,22 +2,20 @@
 
 use std::path::Path;
 
-use anyhow::bail;
-
 use super::engine;
 use crate::catalog::clock;
 use crate::config::Config;
 use crate::insight::evidence::evidence;
-use crate::insight::stored;
+use crate::insight::watch::incident_of;
 use crate::text::display;
 
 /// Writes both files into a folder; where to is said on standard output.
 pub(super) fn run(config: &Config, id: &str, out: Option<&Path>) -> anyhow::Result<u8> {
     let engine = engine(config)?;
     let all = engine.catalog().incidents()?.all()?;
-    let found = all.iter().find(|stored| stored.id == id).and_then(|stored| stored::read(stored, clock()));
-    let Some(incident) = found else {
-        bail!("no incident is called {id}");
+    let incident = match all.iter().find(|stored| stored.id == id).and_then(incident_of) {
+        Some(incident) => incident,
+        None => super::incidents::one(config, &engine, id)?,
     };
     let made = engine.block_on(evidence(&engine, &incident)).map_err(|failure| anyhow::anyhow!("{failure}"))?;
     super::run::warn_of_damage(&engine);

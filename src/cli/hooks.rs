@@ -116,6 +116,7 @@ fn retry(config: &Config, name: Option<&str>) -> anyhow::Result<u8> {
 /// Writes the numbers once.
 pub(super) fn prom(config: &Config, out: Option<&Path>) -> anyhow::Result<u8> {
     let engine = engine(config)?;
+    super::incidents::look(config, &engine)?;
     let text = engine.block_on(prom::text(&engine)).map_err(|failure| anyhow::anyhow!("{failure}"))?;
     warn_of_damage(&engine);
     match out.filter(|out| out.as_os_str() != "-") {

@@ -9,6 +9,7 @@ use super::{Output, ScopeFlags, engine, usage};
 use crate::catalog::clock;
 use crate::catalog::incidents::FOR_EVER;
 use crate::config::Config;
+use crate::hook;
 use crate::insight::flat::{faces, table};
 use crate::insight::incident::{Incident, State};
 use crate::insight::rule::Thresholds;
@@ -91,13 +92,14 @@ pub enum IncidentsAction {
 
 /// The rules with the settings' thresholds.
 pub fn watch(config: &Config) -> anyhow::Result<Watch> {
-    let catalogue = crate::reply::Catalogue::builtin();
+    let catalogue = crate::reply::Catalogue::with_entries(config.replies.clone())?;
     Watch::new(config, catalogue).map_err(anyhow::Error::from)
 }
 
 /// All incidents as of now; what was not evaluated yet is evaluated first.
 pub fn look(config: &Config, engine: &Engine) -> anyhow::Result<Vec<Incident>> {
-    let found = watch(config)?.look(engine, &crate::hook::at_look(engine, config)).map_err(said)?;
+    // What is found here is found once: hooks are told of it by the owner, or by `pmtop hooks retry`.
+    let found = watch(config)?.look(engine, &hook::teller(engine, config)).map_err(said)?;
     Ok(found.incidents)
 }
 

@@ -12,11 +12,11 @@ use super::run::emit;
 use crate::catalog::commit::remove_file;
 use crate::catalog::control::FileRow;
 use crate::catalog::keep::keep;
-use crate::catalog::pack;
-use crate::catalog::{Catalog, clock};
+use crate::catalog::{Catalog, clock, find, links, pack};
 use crate::config::Config;
 use crate::event::file_status::Status;
 use crate::ingest::{Ingest, TOGETHER, intake, is_small};
+use crate::query::limits_of;
 use crate::report;
 
 /// Whether a file counts as taken in.
@@ -54,8 +54,15 @@ pub(super) fn ingest(config: &Config, paths: &[PathBuf], output: &Output) -> any
     if !stop.load(Ordering::Relaxed) {
         keep(ingest.catalog(), &config.retention, clock()).ok();
         // After a backlog questions would have to wait for this; after a few files they do it themselves.
+        let stopped = || stop.load(Ordering::Relaxed);
         if pack::missing(ingest.catalog()).is_ok_and(|rows| rows > pack::FRESH_ROWS) {
-            pack::tidy(ingest.catalog(), intake::cores(), &|| stop.load(Ordering::Relaxed)).ok();
+            pack::tidy(ingest.catalog(), intake::cores(), &stopped).ok();
+            find::tidy(ingest.catalog(), intake::cores(), &stopped).ok();
+        }
+        let limits = limits_of(&config.journey);
+        if ingest.catalog().snapshot().is_ok_and(|now| links::attach(&now, &limits).missing > links::FRESH_ROWS) {
+            links::tidy(ingest.catalog(), &limits, intake::cores(), &stopped).ok();
+            links::pack(ingest.catalog(), &limits, &stopped).ok();
         }
     }
     ingest.leave();

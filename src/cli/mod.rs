@@ -7,6 +7,7 @@ mod export;
 mod hooks;
 pub mod incidents;
 mod ingest;
+mod reply;
 mod run;
 pub mod view;
 
@@ -29,6 +30,7 @@ use crate::query::question::{Bucket, Compare};
 use crate::query::scope::Scope;
 use crate::query::time::{self, TimeRange, Width};
 use crate::report::print::Format;
+use crate::runtime::store::{self, Store};
 
 pub use doctor::doctor;
 pub use export::FileFormat;
@@ -162,6 +164,21 @@ pub enum Command {
         #[command(flatten)]
         output: Output,
     },
+    /// The life of one message: received, attempts, delivered or bounced, remote bounce, complaint.
+    Journey {
+        /// A message id, an envelope id or a recipient.
+        #[arg(value_name = "ID|RECIPIENT")]
+        who: String,
+        /// Most messages, the newest first; 10 on a terminal, all if piped.
+        #[arg(long)]
+        limit: Option<usize>,
+        /// Time range and filters; one event of a message must pass them.
+        #[command(flatten)]
+        scope: ScopeFlags,
+        /// How it is printed.
+        #[command(flatten)]
+        output: Output,
+    },
     /// Write a view to a file, whole or not at all.
     Export {
         /// Which view: a report, `events`, `files`, or a panel of a tab as the screen asks it.
@@ -194,7 +211,7 @@ pub enum Command {
         #[arg(long, value_name = "PATH")]
         out: Option<PathBuf>,
     },
-    /// Read-only SQL over `events`, `copies` and `files`.
+    /// Read-only SQL over `events`, `copies`, `files` and `incidents`.
     Sql {
         /// One statement.
         statement: String,
@@ -225,6 +242,15 @@ pub enum Command {
         /// How they are printed.
         #[command(flatten)]
         output: Output,
+    },
+    /// What SMTP replies mean: provider, class, whom it is held against, meaning, advice, template; one JSON object a line.
+    Reply {
+        /// Who answered: a provider, or its domain; told from the reply where it is not said.
+        #[arg(long)]
+        provider: Option<String>,
+        /// The reply, or several in quotes; without any, or with `-`, one a line from standard input.
+        #[arg(value_name = "TEXT")]
+        texts: Vec<String>,
     },
     /// Prove that the catalog is whole; exit code 1 with a line for everything that is not.
     Fsck {
@@ -574,5 +600,9 @@ pub fn engine(config: &Config) -> anyhow::Result<Arc<Engine>> {
     let catalog = Catalog::open(&config.catalog)?;
     let providers =
         Providers::with_overrides(derive::own_providers(config)).map_err(|error| anyhow::anyhow!("{error}"))?;
-    Engine::new(catalog, config, providers).map_err(|failure| anyhow::anyhow!("{failure}"))
+    let engine = Engine::new(catalog, config, providers).map_err(|failure| anyhow::anyhow!("{failure}"))?;
+    if let Some(replies) = Store::new(store::default_folder()).visit(&config.catalog) {
+        engine.visit().remember(replies);
+    }
+    Ok(engine)
 }

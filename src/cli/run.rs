@@ -5,12 +5,15 @@ use std::io::{IsTerminal as _, Write};
 use anyhow::bail;
 use clap::{CommandFactory as _, ValueEnum as _};
 
-use super::{BucketName, Cli, Command, ConfigAction, FilesAction, Output, ReportName, View, engine, ingest, usage};
+use super::{
+    BucketName, Cli, Command, ConfigAction, FilesAction, Output, ReportName, View, engine, ingest, reply, usage,
+};
 use crate::catalog::Catalog;
 use crate::catalog::fsck::fsck;
 use crate::config::Config;
 use crate::export;
 use crate::ingest::derive;
+use crate::journey::{self, Who};
 use crate::query::field::Field;
 use crate::query::question::{Bucket, Compare, Page, Question, Report, Sort};
 use crate::query::scope::Scope;
@@ -49,6 +52,10 @@ pub fn run(config: &Config, command: Command) -> anyhow::Result<u8> {
             warn_of_damage(&engine);
             finish(written.map_err(|failure| anyhow::anyhow!("{failure}")), &mut out)
         }
+        Command::Journey { who, limit, scope, output } => {
+            let limit = limit.or_else(|| std::io::stdout().is_terminal().then_some(10));
+            print_journey(config, &journey::Ask { who: Who::Text(who), scope: scope.scope()?, limit }, &output)
+        }
         Command::Export { view, by, bucket, sort, limit, compare, scope, format, raw, out } => {
             if let View::Panel(tab, at) = view {
                 let question = panel_question(tab, at, (by, bucket), scope.scope()?)?;
@@ -78,6 +85,9 @@ pub fn run(config: &Config, command: Command) -> anyhow::Result<u8> {
         }
         Command::Sql { statement, output } => {
             let engine = engine(config)?;
+            if statement.to_lowercase().contains("incidents") {
+                super::incidents::look(config, &engine)?;
+            }
             let table = engine.block_on(engine.sql(&statement)).map_err(|failure| anyhow::anyhow!("{failure}"))?;
             warn_of_damage(&engine);
             if table.more {
@@ -89,6 +99,7 @@ pub fn run(config: &Config, command: Command) -> anyhow::Result<u8> {
             super::incidents::run(config, action, &which, &scope, &output)
         }
         Command::Insights { scope, output } => super::incidents::insights(config, &scope, &output),
+        Command::Reply { provider, texts } => reply::explain(config, provider.as_deref(), &texts),
         Command::Fsck { repair, output } => {
             let findings = fsck(&config.catalog, repair)?;
             emit(&output, &report::findings(&findings))?;
@@ -270,6 +281,41 @@ fn print_report(config: &Config, question: &Question, output: &Output) -> anyhow
         Format::Csv => emit(output, &answer.table),
         Format::Table | Format::Md => emit(output, &print::upright(&answer.table)),
     }
+}
+
+/// Prints the lives of messages; exit code 1 if there are none.
+fn print_journey(config: &Config, ask: &journey::Ask, output: &Output) -> anyhow::Result<u8> {
+    let engine = engine(config)?;
+    let found = engine.block_on(journey::ask(&engine, ask.clone())).map_err(|failure| anyhow::anyhow!("{failure}"))?;
+    warn_of_damage(&engine);
+    if found.messages.is_empty() {
+        eprintln!("pmtop: no message of that id or recipient in this scope");
+    }
+    if found.more > 0 {
+        eprintln!("pmtop: {} more messages; raise --limit or narrow the time", found.more);
+    }
+    let none = u8::from(found.messages.is_empty());
+    let written = match output.format() {
+        Format::Table => {
+            let mut out = std::io::BufWriter::new(std::io::stdout());
+            let columns = rustix::termios::tcgetwinsize(std::io::stdout()).map_or(0, |size| usize::from(size.ws_col));
+            let width = if columns == 0 { 120 } else { columns.clamp(60, 160) };
+            let drawn = found.messages.iter().enumerate().try_for_each(|(at, message)| {
+                if at > 0 {
+                    writeln!(out)?;
+                }
+                journey::draw::lines(message, width).iter().try_for_each(|line| writeln!(out, "{}", line.text))
+            });
+            finish(drawn.map_err(Into::into), &mut out)?
+        }
+        Format::Json => {
+            let mut out = std::io::BufWriter::new(std::io::stdout());
+            let written = print::line(&mut out, &journey::objects(&found));
+            finish(written.map_err(Into::into), &mut out)?
+        }
+        Format::Csv | Format::Md => emit(output, &journey::table(&found))?,
+    };
+    Ok(written.max(none))
 }
 
 pub(super) fn emit(output: &Output, table: &Table) -> anyhow::Result<u8> {

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::event::bounce::BounceOverrides;
+use crate::event::provider::{OTHER, Providers};
+use crate::reply::{Catalogue, Entry};
 
 pub mod hooks;
 pub mod keys;
@@ -83,6 +85,8 @@ pub struct Config {
     pub retention: Retention,
     /// How questions are answered.
     pub query: Query,
+    /// How events of one message find each other.
+    pub journey: Journey,
     /// The screen.
     pub ui: Ui,
     /// Numbers for Prometheus.
@@ -96,6 +100,9 @@ pub struct Config {
     pub bounce_classes: BounceOverrides,
     /// Thresholds of rules, by the rule's name; what is not named keeps the rule's own.
     pub rules: BTreeMap<String, Rule>,
+    /// What replies mean, before the built-in catalogue.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub replies: Vec<Entry>,
     /// Action name → keys.
     pub keys: BTreeMap<String, Vec<String>>,
 }
@@ -310,6 +317,22 @@ pub struct Query {
     pub min_n: i64,
 }
 
+/// How events of one message find each other (SPEC §5).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Journey {
+    /// Hours within which sender and recipient tell that two rows belong together.
+    pub window_hours: u32,
+    /// Days after a delivery in which its complaints and remote bounces are looked for by every other key.
+    pub reach_days: u32,
+}
+
+impl Default for Journey {
+    fn default() -> Self {
+        Self { window_hours: 72, reach_days: 14 }
+    }
+}
+
 /// The screen.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -366,12 +389,14 @@ impl Default for Config {
             ingest: Ingest::default(),
             retention: Retention::default(),
             query: Query::default(),
+            journey: Journey::default(),
             ui: Ui::default(),
             prometheus: Prometheus::default(),
             hooks: Vec::new(),
             providers: BTreeMap::new(),
             bounce_classes: BounceOverrides::default(),
             rules: BTreeMap::new(),
+            replies: Vec::new(),
             keys: BTreeMap::new(),
         }
     }
@@ -465,7 +490,32 @@ impl Config {
         if !textfile.as_os_str().is_empty() && textfile.extension().is_none_or(|ending| ending != "prom") {
             return refuse("prometheus.textfile", "the collector reads files that end in .prom only".to_owned());
         }
-        hooks::check(&self.hooks).or_else(|why| refuse("hooks", why))
+        hooks::check(&self.hooks).or_else(|why| refuse("hooks", why))?;
+        self.check_replies()
+    }
+
+    /// Refuses rules for replies that would never count, or always.
+    fn check_replies(&self) -> Result<(), Error> {
+        if self.replies.is_empty() {
+            return Ok(());
+        }
+        let refuse = |why: String| Error::Value { key: "replies", why };
+        let providers = Providers::builtin();
+        for (number, entry) in (1..).zip(&self.replies) {
+            let nth = |why: &dyn std::fmt::Display| refuse(format!("entry {number}: {why}"));
+            entry.check().map_err(|error| nth(&error))?;
+            let Some(name) = &entry.provider else { continue };
+            let is_own = self.providers.keys().any(|own| own.eq_ignore_ascii_case(name));
+            if !is_own && providers.get(name).is_none() && !name.eq_ignore_ascii_case(OTHER) {
+                let all: Vec<&str> = providers.all().iter().map(|known| known.name.as_str()).collect();
+                return Err(nth(&format!(
+                    "no provider is called {name:?}; write {}, {OTHER}, or describe it under [providers.{name:?}]",
+                    all.join(", ")
+                )));
+            }
+        }
+        // Each may be fine, and all together too much.
+        Catalogue::with_entries(self.replies.clone()).map(drop).map_err(|error| refuse(error.to_string()))
     }
 
     /// Whether recipients are hidden at the start.
@@ -494,6 +544,32 @@ mod tests {
     fn a_user_pattern_without_its_group_is_refused() {
         let error = Config::parse("[ingest]\nuser_from_job = \"^.\"\n", Path::new("c")).unwrap_err();
         assert!(error.to_string().contains("(?P<user>"), "{error}");
+    }
+
+    #[test]
+    fn a_rule_for_replies_is_refused_by_its_number_and_reason() {
+        let refused = |rule: &str| {
+            let good = "[[replies]]\nprovider = 'google'\nmatch = 'frobnicated'\nclass = 'policy'\n";
+            assert!(Config::parse(good, Path::new("c")).is_ok());
+            Config::parse(&format!("{good}[[replies]]\n{rule}"), Path::new("c")).unwrap_err().to_string()
+        };
+        for (rule, words) in [
+            ("match = '(x'\nclass = 'policy'", vec!["`replies`: entry 2", "(x"]),
+            ("match = ''\nclass = 'policy'", vec!["entry 2", "every reply"]),
+            ("match = 'a|'\nclass = 'policy'", vec!["entry 2", "every reply"]),
+            ("match = 'a'\nclass = 'polity'", vec!["polity", "line", "greylist"]),
+            ("match = 'a'\nclass = 'policy'\nscope = 'us'", vec!["us", "configuration"]),
+            ("match = 'a'\nclass = 'policy'\nadvise = 'x'", vec!["advise", "advice"]),
+            ("match = 'a'\nclass = 'policy'\nprovider = 'Gmail'", vec!["entry 2", "Gmail", "Google"]),
+            ("class = 'policy'", vec!["match"]),
+        ] {
+            let message = refused(rule);
+            assert!(words.iter().all(|word| message.contains(word)), "{rule}: {message}");
+        }
+        let own =
+            "[providers.Ours]\nmx = ['.mx.example']\n[[replies]]\nprovider = 'ours'\nmatch = 'a'\nclass = 'tls'\n";
+        let config = Config::parse(own, Path::new("c")).unwrap();
+        assert_eq!(Config::parse(&config.print().unwrap(), Path::new("c")).unwrap(), config);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Domains: the receivers compared, failure and throttling side by side, and what the one under the
 //! cursor says.
 
-use super::{Ask, Dashboard, Good, Height, Panel, Row, Show, change, col, course};
+use super::{Ask, Dashboard, Good, Height, Panel, Row, Show, badge, change, col, course, trend};
 use crate::query::field::Field;
 use crate::query::question::Report;
 use crate::query::table::Unit;
@@ -52,8 +52,13 @@ const REPLIES: Panel = Panel {
     asks: &[Ask::of(Report::Replies)],
     show: Show::Table(&[
         col("n", "rows", Unit::Count, Good::Down, 0),
+        badge("new", "N", Good::Down),
+        trend("trend", "over time", 3),
         col("reply_class", "class", Unit::Text, Good::Neutral, 1),
+        col("scope", "held against", Unit::Text, Good::Neutral, 4),
         col("provider", "provider", Unit::Text, Good::Neutral, 3),
+        col("blocklist", "list", Unit::Text, Good::Neutral, 6),
+        col("first_seen", "first seen", Unit::Time, Good::Neutral, 5),
         col("last", "last", Unit::Time, Good::Neutral, 2),
         col("reply", "reply", Unit::Text, Good::Neutral, 0),
     ]),

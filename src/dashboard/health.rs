@@ -1,6 +1,6 @@
 //! Health: is mail flowing, and if not, what stops it?
 
-use super::{Ask, Card, Dashboard, Good, Height, Line, Panel, Row, Show, change, col};
+use super::{Ask, Card, Dashboard, Good, Height, Line, Panel, Row, Show, badge, change, col, trend};
 use crate::query::field::Field;
 use crate::query::question::Report;
 use crate::query::table::Unit;
@@ -53,7 +53,11 @@ const CARDS: Panel = Panel {
             column: "complaint_rate",
             unit: Unit::Fraction,
             good: Good::Down,
-            detail: &[("", "complaints", Unit::Count), ("of FBL", "complaint_rate_of", Unit::Count)],
+            detail: &[
+                ("", "complaints", Unit::Count),
+                ("of FBL", "complaint_rate_of", Unit::Count),
+                ("attr.", "complaints_attributed_rate", Unit::Fraction),
+            ],
         },
         Card {
             title: "RB events",
@@ -123,8 +127,11 @@ const REPLIES: Panel = Panel {
     asks: &[Ask::of(Report::Replies)],
     show: Show::Table(&[
         col("n", "rows", Unit::Count, Good::Down, 0),
+        badge("new", "N", Good::Down),
+        trend("trend", "over time", 4),
         col("reply_class", "class", Unit::Text, Good::Neutral, 1),
         col("provider", "provider", Unit::Text, Good::Neutral, 2),
+        col("first_seen", "first seen", Unit::Time, Good::Neutral, 5),
         col("reply", "reply", Unit::Text, Good::Neutral, 0),
     ]),
     drill: Some(Field::Reply),

@@ -289,8 +289,12 @@ pub enum Kind {
     Value,
     /// How it changed against what is compared with; not there where nothing is.
     Change,
-    /// Its course over the time range.
+    /// Its course over the time range, from another ask.
     Course,
+    /// A course that stands in the column itself, as numbers.
+    Trend,
+    /// A letter where it is true.
+    Badge(&'static str),
     /// The columns that it is the sum of.
     Sum(&'static [&'static str]),
 }
@@ -308,4 +312,14 @@ const fn change(column: &'static str, unit: Unit, good: Good, priority: u8) -> C
 /// The course of a column.
 const fn course(column: &'static str, title: &'static str, unit: Unit, priority: u8) -> Col {
     Col { column, title, unit, good: Good::Neutral, priority, kind: Kind::Course }
+}
+
+/// A letter where a column is true.
+const fn badge(column: &'static str, letter: &'static str, good: Good) -> Col {
+    Col { column, title: letter, unit: Unit::Flag, good, priority: 0, kind: Kind::Badge(letter) }
+}
+
+/// A course that stands in the column itself.
+const fn trend(column: &'static str, title: &'static str, priority: u8) -> Col {
+    Col { column, title, unit: Unit::Text, good: Good::Neutral, priority, kind: Kind::Trend }
 }

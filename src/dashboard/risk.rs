@@ -24,7 +24,7 @@ const RANKING: Panel = Panel {
         col("risk_score", "score", Unit::Number, Good::Down, 0),
         Col {
             column: "risk_score",
-            title: "= compl. + hard + block + remote + throttle",
+            title: "= compl. + hard + block + remote + thr.",
             unit: Unit::Text,
             good: Good::Neutral,
             priority: 3,
@@ -57,6 +57,7 @@ const COMPLAINED: Panel = Panel {
         col("complaint_rate", "rate", Unit::Fraction, Good::Down, 0),
         col("complaints", "compl.", Unit::Count, Good::Down, 1),
         col("complaint_rate_of", "of FBL", Unit::Count, Good::Neutral, 2),
+        col("complaints_unattributed", "unattr.", Unit::Count, Good::Neutral, 4),
     ]),
     drill: Some(Field::User),
     order: Some("complaint_rate_low"),

@@ -102,6 +102,11 @@ impl<'a> Files<'a> {
         Ok(())
     }
 
+    /// The file that a family writes at the moment, and how many rows it has.
+    pub fn place(&self, family: usize) -> Option<(&str, u64)> {
+        self.families[family].open.as_ref().map(|open| (open.name.as_str(), open.rows))
+    }
+
     /// Closes what is open, so that a day's files are complete at midnight.
     pub fn close_all(&mut self) -> Result<(), Error> {
         (0..FAMILIES.len()).try_for_each(|family| self.close(family))

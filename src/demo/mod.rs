@@ -6,6 +6,7 @@
 
 mod files;
 mod hidden;
+mod links;
 mod plot;
 mod replies;
 mod rows;
@@ -19,6 +20,7 @@ use std::path::{Path, PathBuf};
 use chrono::{DateTime, NaiveDate, NaiveTime};
 
 pub use hidden::{CauseTruth, HiddenTruth, ScopeTruth};
+pub use links::LinkTruth;
 pub use truth::{Bounced, FileTruth, IncidentTruth, Latencies, Latency, Metrics, Scope, Totals, Truth};
 
 use files::{ACCT, BOUNCE, FBL, Files, RB, TRAN};
@@ -216,6 +218,20 @@ pub fn generate(
     truth: Option<&Path>,
     on_file: &mut dyn FnMut(&Path),
 ) -> Result<Truth, Error> {
+    generate_with_links(dir, options, truth, on_file, &mut |_| {})
+}
+
+/// The same logs, and to `on_link` of each complaint, remote bounce and remote status which message it is about.
+///
+/// # Errors
+/// When the options are out of range, or a file cannot be written.
+pub fn generate_with_links(
+    dir: &Path,
+    options: &Options,
+    truth: Option<&Path>,
+    on_file: &mut dyn FnMut(&Path),
+    on_link: &mut dyn FnMut(LinkTruth),
+) -> Result<Truth, Error> {
     check(options)?;
     let world = world::World::new(options.seed);
     let replies = replies::Replies::new();
@@ -242,6 +258,9 @@ pub fn generate(
             for family in wanted.into_iter().flatten() {
                 let row = if family == BOUNCE { &rows.row[..default_columns] } else { &rows.row[..] };
                 files.row(family, record, event.at, row)?;
+                if let Some(place) = files.place(family).filter(|_| links::is_report(event)) {
+                    on_link(links::of(event, place, &mut rows, (&traffic.jobs, &world), options));
+                }
             }
         }
     }

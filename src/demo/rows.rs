@@ -56,7 +56,7 @@ pub(super) fn names_job(message: &Message) -> bool {
 }
 
 /// The message id, or nothing: a third of the reports lost it.
-fn complaint_keeps_id(message: &Message) -> bool {
+pub(super) fn complaint_keeps_id(message: &Message) -> bool {
     !(message.id >> 32).is_multiple_of(3)
 }
 
@@ -354,6 +354,16 @@ impl<'a> Rows<'a> {
         self.env_id(&message);
         self.text(if bounce { "," } else { ",delivered" });
         self.row.len()
+    }
+
+    /// Message id, sender and recipient as they stand in rows; the row at hand is lost.
+    pub fn names(&mut self, message: &Message) -> [String; 3] {
+        let parts: [fn(&mut Self, &Message); 3] = [Self::message_id, Self::sender, Self::recipient];
+        parts.map(|part| {
+            self.row.clear();
+            part(self, message);
+            String::from_utf8_lossy(&self.row).into_owned()
+        })
     }
 
     fn begin(&mut self, code: &str) {

@@ -89,6 +89,8 @@ pub(super) struct Job {
     pub size: u64,
     /// Whether the user sends it every week.
     pub usual: bool,
+    /// Percent of its user's usual trouble.
+    trouble: u32,
     sent: u64,
     /// Due, but held back by an injector that is down.
     held: u64,
@@ -202,7 +204,7 @@ impl<'a> Traffic<'a> {
         };
         let users = self.options.users.clamp(1, USERS.len());
         let shares: u64 = USERS[..users].iter().map(|u| u64::from(u.share)).sum();
-        for Planned { user, plan, start, size, usual } in planned {
+        for Planned { user, plan, start, size, usual, trouble } in planned {
             let about = &USERS[user];
             // Twice a user's daily volume and some: no job meets a recipient twice.
             let usual_list = 2 * (self.options.messages_per_day * u64::from(about.share) / shares) + 1_000;
@@ -217,6 +219,7 @@ impl<'a> Traffic<'a> {
                 minutes,
                 size,
                 usual,
+                trouble,
                 sent: 0,
                 held: 0,
                 offset: self.rng.u64(..list),
@@ -246,7 +249,7 @@ impl<'a> Traffic<'a> {
             USERS[..users].iter().enumerate().flat_map(|(u, user)| user.plans.iter().map(move |plan| (u, plan)));
         plans
             .zip(sizes)
-            .map(|((user, plan), size)| Planned { user, plan, start: plan.start, size, usual: true })
+            .map(|((user, plan), size)| Planned { user, plan, start: plan.start, size, usual: true, trouble: 100 })
             .collect()
     }
 
@@ -466,7 +469,7 @@ impl<'a> Traffic<'a> {
             let reply = pick(&mut self.rng, &choice.unknown);
             return self.put(Event { plot: number(Some(plot)), ..event(message, Kind::Bounced, at, reply, attempt) });
         }
-        let trouble = self.variety.trouble(message.user);
+        let trouble = self.variety.trouble(message.user) * self.jobs[message.job as usize].trouble / 100;
         if self.chance(self.variety.bounce(profile) * trouble / 100) {
             let reply = pick(&mut self.rng, &choice.bounce);
             return self.push(message, Kind::Bounced, at, reply, attempt);

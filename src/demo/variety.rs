@@ -44,6 +44,8 @@ pub(super) struct Planned {
     pub size: u64,
     /// Whether it comes every week.
     pub usual: bool,
+    /// Percent of its user's usual trouble: no list is like another.
+    pub trouble: u32,
 }
 
 /// An ordinary bump at one profile's hosts.
@@ -148,7 +150,14 @@ impl Variety {
                 size *= between(rng, 1.6, 3.0);
             }
             if size >= 1.0 {
-                planned.push(Planned { user: habit.user, plan: habit.plan, start, size: size as u64, usual: true });
+                planned.push(Planned {
+                    user: habit.user,
+                    plan: habit.plan,
+                    start,
+                    size: size as u64,
+                    usual: true,
+                    trouble: list_trouble(rng),
+                });
             }
         }
         if rng.u32(..12) == 0 {
@@ -162,6 +171,7 @@ impl Variety {
                 start: plan.start + rng.u32(..60),
                 size: size as u64 + 1,
                 usual: false,
+                trouble: list_trouble(rng),
             });
         }
         self.bump(day, messages, world);
@@ -175,9 +185,10 @@ impl Variety {
         if rng.u32(..100) < 40 {
             let profile = MOODY[rng.usize(..MOODY.len())];
             let deferral = rng.u32(2_500..6_000);
-            // A wave that would hit more than some ten attempts is cut short: a bump, not an incident.
+            // A wave that would hit more than ten attempts, or one in a thousand of the day's, is cut short: a bump, not
+            // an incident.
             let a_minute = messages as f64 * world.share(|_, domain| domain.profile == profile) / 700.0;
-            let most = 10.0 / (a_minute * f64::from(deferral) / 10_000.0).max(0.001);
+            let most = (messages as f64 / 1_000.0).max(10.0) / (a_minute * f64::from(deferral) / 10_000.0).max(0.001);
             let minutes = f64::from(rng.u32(8..25)).min(most).max(2.0);
             let from = start + rng.u32(..SECONDS_PER_DAY);
             self.bumps.push(Bump { from, to: from + (minutes * 60.0) as u32, profile, deferral, slow: 1.0 });
@@ -262,6 +273,11 @@ fn week(rng: &mut Rng, plan: &Plan, weekend: f64) -> [f64; 7] {
     }
     let sum: f64 = week.iter().sum();
     week.map(|day| day * 7.0 / sum)
+}
+
+/// How much trouble a list is, in percent of the usual.
+fn list_trouble(rng: &mut Rng) -> u32 {
+    ((0.3 * normal(rng)).exp() * 100.0).clamp(50.0, 220.0) as u32
 }
 
 /// A number between two others.

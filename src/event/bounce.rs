@@ -158,10 +158,19 @@ impl fmt::Display for ReplyClass {
     }
 }
 
+impl Serialize for ReplyClass {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
 impl<'de> Deserialize<'de> for ReplyClass {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let word = String::deserialize(deserializer)?;
-        Self::parse(&word).ok_or_else(|| serde::de::Error::custom(format!("unknown reply class {word:?}")))
+        Self::parse(&word).ok_or_else(|| {
+            let all: Vec<&str> = Self::all().map(Self::as_str).collect();
+            serde::de::Error::custom(format!("unknown reply class {word:?}; one of {}", all.join(", ")))
+        })
     }
 }
 

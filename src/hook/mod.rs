@@ -8,7 +8,7 @@ mod tell;
 mod webhook;
 
 pub use send::{Sender, run_due, try_once};
-pub use tell::{SINCE, at_look, queue, sample, tell};
+pub use tell::{Times, sample, tell, teller};
 
 use std::time::Duration;
 

@@ -1,62 +1,70 @@
 //! Which hook is told of what, and in which words: happenings → the outbox. Nothing is sent here.
 
+use std::collections::HashSet;
+
 use serde_json::{Map, Value as Json, json};
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::catalog;
-use crate::catalog::incidents::{Incidents, Outgoing};
+use crate::catalog::clock;
+use crate::catalog::incidents::Outgoing;
 use crate::config::Config;
 use crate::config::hooks::{Hook, Least, When};
 use crate::event::Micros;
 use crate::insight::incident::{Evidence, Happening, Incident, Severity, State, Step};
-use crate::query::time::{iso, parse_time, span};
+use crate::query::time::{DAY, MINUTE, iso, parse_time};
 use crate::query::{Engine, mask};
 use crate::text::display;
 
 /// The fact that says since when hooks are told: the log time of the first evaluation.
-pub const SINCE: &str = "hooks_since";
+const SINCE: &str = "hooks_since";
+/// What began and ended unseen, and ended so long ago, is no news.
+const NEWS: Micros = DAY;
 /// Longest text in what is told, in characters.
 const LONGEST: usize = 1000;
 /// How many ids of happenings that are summed up are told.
 const SUMMED: usize = 100;
 
-/// What an evaluation has to queue, and the facts to remember with it: both belong into
-/// [`Incidents::replace`] of the same evaluation. `now` is log time, `at` the clock.
-///
-/// # Errors
-/// When the incidents' database cannot be read.
-pub fn queue(
-    incidents: &Incidents,
-    config: &Config,
-    changes: &[Happening],
-    (now, at): (Micros, Micros),
-) -> catalog::Result<(Vec<Outgoing>, Vec<(&'static str, String)>)> {
-    let since = incidents.fact(SINCE)?.and_then(|text| parse_time(&text).ok());
-    let facts = if since.is_none() { vec![(SINCE, iso(now))] } else { Vec::new() };
-    Ok((tell(config, changes, since.unwrap_or(now), at), facts))
+/// The times that decide what is news.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Times {
+    /// Since when rules look at this catalog, by log time: what had ended before are old stories.
+    pub since: Micros,
+    /// Now, by log time.
+    pub now: Micros,
+    /// The clock.
+    pub at: Micros,
 }
 
-/// What a look of the rules tells hooks. The first look with hooks remembers since when they are told.
-pub fn at_look<'a>(engine: &Engine, config: &'a Config) -> impl Fn(&[Happening]) -> Vec<Outgoing> + 'a {
-    let store = engine.catalog().incidents().ok().filter(|_| !config.hooks.is_empty());
-    let at = catalog::clock();
-    let now = engine.snapshot().and_then(|snapshot| engine.now(&snapshot)).ok().flatten().unwrap_or(at);
-    move |happened: &[Happening]| {
-        let Some(store) = &store else { return Vec::new() };
-        let Ok((queued, facts)) = queue(store, config, happened, (now, at)) else { return Vec::new() };
-        store.remember(&facts).ok();
-        queued
+/// What an evaluation of rules has to queue, as [`crate::insight::watch::Watch::look`] wants it.
+pub fn teller<'a>(engine: &'a Engine, config: &'a Config) -> impl Fn(&[Happening]) -> Vec<Outgoing> + 'a {
+    move |changes| {
+        let at = clock();
+        let now = engine.snapshot().and_then(|snapshot| engine.now(&snapshot)).ok().flatten();
+        // Without a row there is no log time, and nothing to tell.
+        let Some(now) = now else { return tell(config, changes, Times { since: Micros::MIN, now: at, at }) };
+        let incidents = engine.catalog().incidents();
+        let since = incidents.and_then(|incidents| incidents.settle(SINCE, &iso(now)));
+        // What cannot be read makes no news old.
+        let since = since.ok().and_then(|text| parse_time(&text).ok()).unwrap_or(Micros::MIN);
+        tell(config, changes, Times { since, now, at })
     }
 }
 
-/// What hooks are told of changes, in order. Incidents that had ended before `since` (log time) are old stories, and
-/// nobody is told of them. `at` is the clock: when this is queued.
-pub fn tell(config: &Config, changes: &[Happening], since: Micros, at: Micros) -> Vec<Outgoing> {
+/// What hooks are told of changes, in order; pure.
+pub fn tell(config: &Config, changes: &[Happening], times: Times) -> Vec<Outgoing> {
+    let at = times.at;
+    let new: HashSet<&str> =
+        changes.iter().filter(|change| change.step == Step::Opened).map(|change| change.incident.id.as_str()).collect();
+    let is_news = |incident: &Incident| {
+        let fresh = |closed: Micros| closed >= times.now.saturating_sub(NEWS) || !new.contains(incident.id.as_str());
+        incident.closed_at.is_none_or(|closed| closed >= times.since && fresh(closed))
+    };
     let mut changes: Vec<&Happening> = changes.iter().collect();
     changes.sort_by(|a, b| order(a).cmp(&order(b)));
     let mut queued = Vec::new();
     for hook in &config.hooks {
-        let wanted: Vec<&Happening> = changes.iter().copied().filter(|change| wants(hook, change, since, at)).collect();
+        let wanted: Vec<&Happening> =
+            changes.iter().copied().filter(|change| is_news(&change.incident) && wants(hook, change, at)).collect();
         for step in [Step::Opened, Step::Escalated, Step::Resolved] {
             let of_step: Vec<&Happening> = wanted.iter().copied().filter(|change| change.step == step).collect();
             let most = if hook.most_at_once == 0 { of_step.len() } else { hook.most_at_once.min(of_step.len()) };
@@ -80,7 +88,7 @@ fn order(change: &Happening) -> (Micros, &str, u8, Severity) {
     (change.incident.opened_at, &change.incident.id, step, change.incident.severity)
 }
 
-fn wants(hook: &Hook, change: &Happening, since: Micros, at: Micros) -> bool {
+fn wants(hook: &Hook, change: &Happening, at: Micros) -> bool {
     let incident = &change.incident;
     let when = match change.step {
         Step::Opened => When::Opened,
@@ -99,7 +107,6 @@ fn wants(hook: &Hook, change: &Happening, since: Micros, at: Micros) -> bool {
         && (hook.rules.is_empty() || hook.rules.contains(&incident.rule))
         && !silenced
         && !known
-        && incident.closed_at.is_none_or(|closed| closed >= since)
 }
 
 fn outgoing(hook: &Hook, body: &Json, at: Micros) -> Outgoing {
@@ -116,7 +123,10 @@ fn outgoing(hook: &Hook, body: &Json, at: Micros) -> Outgoing {
 
 /// A happening as hooks are told of it (`docs/hooks.md`).
 fn body(config: &Config, change: &Happening, at: Micros) -> Json {
-    let incident = &change.incident;
+    let mut incident = change.incident.clone();
+    if change.step == Step::Resolved {
+        incident.state = State::Resolved;
+    }
     let mut told = Map::new();
     told.insert("event_id".to_owned(), json!(safe_id(&change.event_id)));
     told.insert("step".to_owned(), json!(change.step.as_str()));
@@ -126,7 +136,7 @@ fn body(config: &Config, change: &Happening, at: Micros) -> Json {
         told.insert("host".to_owned(), json!(config.host));
     }
     // An incident is plain data, which always is JSON.
-    told.insert("incident".to_owned(), serde_json::to_value(incident).unwrap_or_default());
+    told.insert("incident".to_owned(), serde_json::to_value(&incident).unwrap_or_default());
     let mut told = Json::Object(told);
     clean(&mut told, config.masks());
     told
@@ -170,11 +180,17 @@ fn line(change: &Happening) -> String {
     }
     match incident.closed_at {
         Some(closed) if change.step == Step::Resolved => {
-            line += &format!(" · after {}", span(closed.saturating_sub(incident.opened_at)));
+            line += &format!(" · after {}", lasted(closed.saturating_sub(incident.opened_at)));
         }
         _ => line += &format!(" · since {}", iso(incident.opened_at)),
     }
     line
+}
+
+/// How long something took, to the minute.
+fn lasted(took: Micros) -> String {
+    let minutes = (took / MINUTE).max(1);
+    if minutes < 60 { format!("{minutes} min") } else { format!("{} h {} min", minutes / 60, minutes % 60) }
 }
 
 /// An id that can stand in a header and an environment variable whatever rules and scopes are called.
@@ -265,10 +281,10 @@ mod tests {
         Config { hooks, ..Config::default() }
     }
 
+    const NOW: Times = Times { since: 0, now: 0, at: 50 };
+
     #[test]
     fn what_ended_before_hooks_were_there_is_no_news() {
-        let dir = tempfile::tempdir().unwrap();
-        let db = Incidents::open(&dir.path().join("incidents.db")).unwrap();
         let config = with(vec![hook("h")]);
         let old = incident("old", HOUR, Some(2 * HOUR));
         let open = incident("open", HOUR, None);
@@ -277,10 +293,9 @@ mod tests {
             Happening::new(Step::Resolved, &old),
             Happening::new(Step::Opened, &open),
         ];
-        let (queued, facts) = queue(&db, &config, &changes, (5 * HOUR, 100 * HOUR)).unwrap();
+        let queued = tell(&config, &changes, Times { since: 5 * HOUR, now: 5 * HOUR, at: 100 * HOUR });
         assert_eq!(ids(&queued), ["open.opened"]);
         assert_eq!(queued[0].next_at, 100 * HOUR);
-        db.replace(&[], &queued, &facts).unwrap();
         // An hour later another began and ended between two evaluations, and the open one ended.
         let (short, ended) = (incident("short", 5 * HOUR, Some(6 * HOUR)), incident("open", HOUR, Some(6 * HOUR)));
         let changes = [
@@ -289,9 +304,29 @@ mod tests {
             Happening::new(Step::Resolved, &ended),
             Happening::new(Step::Opened, &old),
         ];
-        let (queued, facts) = queue(&db, &config, &changes, (7 * HOUR, 101 * HOUR)).unwrap();
+        let queued = tell(&config, &changes, Times { since: 5 * HOUR, now: 7 * HOUR, at: 101 * HOUR });
         assert_eq!(ids(&queued), ["short.opened", "open.resolved", "short.resolved"]);
-        assert_eq!(facts, []);
+        // Two days of logs came at once: who was told of the beginning hears of the end, and nobody of what is over.
+        let queued = tell(&config, &changes, Times { since: 5 * HOUR, now: 55 * HOUR, at: 101 * HOUR });
+        assert_eq!(ids(&queued), ["open.resolved"]);
+    }
+
+    #[test]
+    fn the_first_evaluation_settles_since_when_hooks_are_told() {
+        let dir = tempfile::tempdir().unwrap();
+        let db = crate::catalog::incidents::Incidents::open(&dir.path().join("incidents.db")).unwrap();
+        assert_eq!(db.settle(SINCE, "a").unwrap(), "a");
+        assert_eq!(db.settle(SINCE, "b").unwrap(), "a");
+    }
+
+    #[test]
+    fn one_line_says_for_how_long_it_went_on() {
+        let ended = incident("a", HOUR, Some(HOUR + 17_914_000_000));
+        let told = line(&Happening::new(Step::Resolved, &ended));
+        assert!(
+            told.starts_with("resolved (warn): ") && told.ends_with(" · provider Example · after 4 h 58 min"),
+            "{told}"
+        );
     }
 
     #[test]
@@ -301,7 +336,7 @@ mod tests {
         let ends = Hook { on: vec![When::Resolved], ..hook("ends") };
         let config = with(vec![hook("all"), high, ruled, ends]);
         let told = |change: &Happening| -> Vec<String> {
-            tell(&config, std::slice::from_ref(change), 0, 50).into_iter().map(|outgoing| outgoing.hook).collect()
+            tell(&config, std::slice::from_ref(change), NOW).into_iter().map(|outgoing| outgoing.hook).collect()
         };
         let mut one = incident("a", HOUR, None);
         assert_eq!(told(&Happening::new(Step::Opened, &one)), ["all"]);
@@ -324,14 +359,14 @@ mod tests {
         let config = with(vec![Hook { most_at_once: 2, ..hook("h") }]);
         let changes: Vec<Happening> =
             (0..39).map(|n| Happening::new(Step::Opened, &incident(&format!("i{n:02}"), HOUR, None))).collect();
-        let queued = tell(&config, &changes, 0, 7);
+        let queued = tell(&config, &changes, NOW);
         assert_eq!(ids(&queued)[..2], ["i00.opened", "i01.opened"]);
         assert_eq!(queued.len(), 3);
         let told: Json = serde_json::from_str(&queued[2].body).unwrap();
         assert_eq!((&told["more"], &told["rules"]["test"]), (&json!(37), &json!(37)));
         assert_eq!(told["text"], "37 more incidents opened: 37 test");
         assert_eq!(told["event_ids"].as_array().unwrap().len(), 37);
-        assert_eq!(tell(&config, &changes, 0, 8)[2].event_id, queued[2].event_id);
+        assert_eq!(tell(&config, &changes, Times { at: 51, ..NOW })[2].event_id, queued[2].event_id);
     }
 
     #[test]
@@ -340,7 +375,7 @@ mod tests {
         config.privacy.mask = true;
         let mut one = incident("a\r\nX-Evil: 1", HOUR, None);
         one.headline = "\u{1b}]0;x\u{7} for alice@example.com".to_owned();
-        let queued = tell(&config, &[Happening::new(Step::Opened, &one)], 0, 7);
+        let queued = tell(&config, &[Happening::new(Step::Opened, &one)], NOW);
         let told: Json = serde_json::from_str(&queued[0].body).unwrap();
         let headline = told["incident"]["headline"].as_str().unwrap();
         assert_eq!(headline, "␛]0;x␇ for a*@example.com");

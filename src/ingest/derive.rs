@@ -66,7 +66,8 @@ impl Rules {
                 .map_err(|error| Error::Setting { key: "providers", why: error.to_string() })?,
             bounces: BounceClasses::with_overrides(config.bounce_classes.clone())
                 .map_err(|error| Error::Setting { key: "bounce_classes", why: error.to_string() })?,
-            replies: Catalogue::builtin(),
+            replies: Catalogue::with_entries(config.replies.clone())
+                .map_err(|error| Error::Setting { key: "replies", why: error.to_string() })?,
             classes: Mutex::default(),
             user_from_job,
             user_mapping: if mapping.as_os_str().is_empty() { Vec::new() } else { read_mapping(mapping)? },

@@ -201,23 +201,46 @@ impl Volumes {
         self.quarters.get(&quarter).copied().unwrap_or_default()
     }
 
-    /// How many messages are usual then, and how many at the least (median − 2 MAD over the same time of other weeks);
-    /// none while learning.
+    /// How many messages are usual then, and how many at the least; none while learning.
+    ///
+    /// The least is what all of the hour around had in every week: what comes in batches comes sooner or later than last
+    /// week, and is not missed for that.
     pub fn usual(&self, quarter: i32) -> Option<(f64, f64, Basis)> {
         let weeks = ((day_of(quarter) - self.first_day) / 7).min(WEEKS);
         if weeks < VOLUME_WEEKS {
             return None;
         }
-        let mut known: Vec<f64> = (1..=weeks)
-            .map(|week| (-1..=1).map(|near| self.at(quarter - week * 7 * QUARTERS + near)).sum::<f64>() / 3.0)
-            .collect();
+        let (middle, _) = self.spread(quarter, weeks);
+        let least = (-SHIFT..=SHIFT)
+            .map(|shift| {
+                let (middle, spread) = self.spread(quarter + shift, weeks);
+                (middle - 2.0 * spread).min(self.smallest(quarter + shift, weeks))
+            })
+            .fold(f64::INFINITY, f64::min);
+        Some((middle, least.max(0.0), Basis::Weeks(weeks)))
+    }
+
+    fn weeks_before(&self, quarter: i32, weeks: i32) -> impl Iterator<Item = f64> + '_ {
+        (1..=weeks)
+            .map(move |week| (-1..=1).map(|near| self.at(quarter - week * 7 * QUARTERS + near)).sum::<f64>() / 3.0)
+    }
+
+    fn smallest(&self, quarter: i32, weeks: i32) -> f64 {
+        self.weeks_before(quarter, weeks).fold(f64::INFINITY, f64::min)
+    }
+
+    /// The median and its spread (MAD) over the same time of other weeks.
+    fn spread(&self, quarter: i32, weeks: i32) -> (f64, f64) {
+        let mut known: Vec<f64> = self.weeks_before(quarter, weeks).collect();
         let middle = median(&mut known);
         let mut off: Vec<f64> = known.iter().map(|own| (own - middle).abs()).collect();
         // Where all weeks are alike, chance alone still moves a count by its root.
-        let spread = (1.4826 * median(&mut off)).max(middle.sqrt() / 2.0);
-        Some((middle, (middle - 2.0 * spread).max(0.0), Basis::Weeks(weeks)))
+        (middle, (1.4826 * median(&mut off)).max(middle.sqrt() / 2.0))
     }
 }
+
+/// Quarters of an hour by which batches may come sooner or later.
+const SHIFT: i32 = 3;
 
 fn median(values: &mut [f64]) -> f64 {
     values.sort_by(f64::total_cmp);

@@ -46,6 +46,7 @@ pub fn bounds(verdict: &Verdict, rule: &Rule, rows: &[FailedRow]) -> (Micros, Mi
     let minutes = f64::from(segment.last - segment.first + 1) * 15.0;
     let (expected, hits) = (segment.expected / minutes, segment.hits / minutes);
     let factor = (hits / expected.max(1e-6)).clamp(2.0, 30.0);
+    let rows = leading(rows, whole);
     let mut counts: HashMap<Micros, f64> = HashMap::new();
     for row in rows.iter().filter(|row| (from..until).contains(&row.time)) {
         *counts.entry(row.time.div_euclid(MINUTE)).or_default() += 1.0;
@@ -76,7 +77,22 @@ pub fn bounds(verdict: &Verdict, rule: &Rule, rows: &[FailedRow]) -> (Micros, Mi
     (inside.first().copied().unwrap_or(begin), inside.last().copied().unwrap_or(end))
 }
 
-/// The causes of some rows. `before` are rows of the same scope from before, whose causes are usual.
+/// The rows of the replies that most of the trouble is of: others are there at all times.
+fn leading(rows: &[FailedRow], (from, until): (Micros, Micros)) -> Vec<FailedRow> {
+    let mut templates: HashMap<u32, usize> = HashMap::new();
+    for row in rows.iter().filter(|row| (from..until).contains(&row.time)) {
+        *templates.entry(row.template).or_default() += 1;
+    }
+    // Many wordings of the same, none of which leads: all of them.
+    let most = templates.values().max().copied().unwrap_or_default();
+    let leads = |row: &&FailedRow| templates.get(&row.template).is_some_and(|n| n * LEADING >= most);
+    rows.iter().filter(leads).copied().collect()
+}
+
+/// A reply leads with a so-manieth of the rows of the one that has most.
+const LEADING: usize = 5;
+
+/// The causes of some rows: the classes of their replies, the one with most rows first.
 pub fn causes(rows: &[FailedRow], words: &dyn Fn(u32) -> std::sync::Arc<str>, catalogue: &Catalogue) -> Vec<Cause> {
     let mut groups: HashMap<(u32, Option<ReplyClass>, u32), i64> = HashMap::new();
     let provider = place(Field::Provider).unwrap_or_default();

@@ -97,6 +97,7 @@ pub async fn evidence(engine: &Engine, incident: &Incident) -> Result<Evidence, 
     let (totals, range) = ask(engine, Report::Totals, &view, None, None).await?;
     let ips = ask(engine, by(Field::SourceIp), &view, Some("deferral_rate_of"), Some(LISTED)).await?.0;
     let domains = ask(engine, by(Field::SenderDomain), &view, Some("deferral_rate_of"), Some(LISTED)).await?.0;
+    let (ips, domains) = (with_attempts(ips), with_attempts(domains));
     let newest = match totals.cell(0, "to") {
         Value::Time(time) => Some(*time),
         _ => None,
@@ -142,6 +143,14 @@ async fn ask(
     let page = Page { offset: 0, limit, sort };
     let answer = report::answer(engine, &Question { page, ..Question::new(report, scope.clone()) }).await?;
     Ok((hidden(answer.table), answer.range))
+}
+
+/// The rows that tried to send; a complaint has neither IP nor attempt.
+fn with_attempts(mut table: Table) -> Table {
+    let attempts = table.column("deferral_rate_of");
+    let tried = |row: &Vec<Value>| attempts.and_then(|at| row.get(at)?.number()).is_none_or(|count| count > 0.0);
+    table.rows.retain(tried);
+    table
 }
 
 fn hidden(mut table: Table) -> Table {

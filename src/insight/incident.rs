@@ -50,6 +50,9 @@ pub enum State {
 }
 
 impl State {
+    /// Every state.
+    pub const ALL: [Self; 4] = [Self::Open, Self::Acknowledged, Self::Silenced, Self::Resolved];
+
     /// The word as it stands in reports.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -18,9 +18,9 @@ use crate::query::field::Field;
 use crate::query::joint::Cell;
 use crate::query::measures::wilson;
 
-/// The least score of a stretch of trouble: e¹⁴, a chance of one in a million that is not one in a thousand after a
+/// The least score of a stretch of trouble: e¹⁶, a chance of one in a million that is not one in a thousand after a
 /// thousand series were looked at, with room for rows that come in bursts.
-const SCORE: f64 = 14.0;
+const SCORE: f64 = 16.0;
 /// The score that a stretch may lose before it is over.
 const FALL: f64 = 6.0;
 /// What a further field in a scope must gain.
@@ -29,6 +29,8 @@ const FIELD: f64 = 4.0;
 const SLOW: f64 = 2.5;
 /// … but never below so many milliseconds.
 const SLOW_MS: f64 = 5_000.0;
+/// Quarters of an hour for which mail must be missing.
+const LONG_ENOUGH: i32 = 3;
 /// Deliveries without which nothing is known of a usual latency.
 const SLOW_ROWS: u64 = 200;
 
@@ -125,8 +127,7 @@ impl Case<'_> {
 
     /// The trouble of somebody, in the order of time.
     pub fn of(&self, slot: &Slot, key: Key) -> Vec<Verdict> {
-        // Rows that do not say whose they are are nobody's.
-        if slot.fields.iter().zip(key).any(|(_, word)| word == 0) {
+        if slot.fields.iter().zip(key).any(|(field, word)| self.is_nobody(*field, word)) {
             return Vec::new();
         }
         match self.rule.signal {
@@ -136,6 +137,11 @@ impl Case<'_> {
             Signal::NewReply | Signal::Files => Vec::new(),
             _ => self.rates(slot, key),
         }
+    }
+
+    /// Rows that do not say whose they are are nobody's, and those who run mail servers of their own are no provider.
+    fn is_nobody(&self, field: Field, word: u32) -> bool {
+        word == 0 || (field == Field::Provider && (self.words)(word).as_ref() == crate::event::provider::OTHER)
     }
 
     fn first_day(&self) -> i32 {
@@ -294,6 +300,9 @@ impl Case<'_> {
         let few = self.rule.signal == Signal::Volume;
         let (hits, of) = (whole(segment.hits), whole(segment.of));
         if hits < limits.min_hits || of < limits.min_of {
+            return None;
+        }
+        if few && segment.last - segment.first + 1 < LONG_ENOUGH {
             return None;
         }
         // Rates count by the lower end of their interval (Wilson, 95 %), volumes as they are.

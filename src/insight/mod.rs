@@ -12,5 +12,4 @@ pub mod rule;
 pub mod segment;
 pub mod series;
 pub mod signal;
-pub mod stored;
 pub mod watch;

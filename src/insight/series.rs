@@ -156,7 +156,7 @@ impl Series {
     /// When the catalog cannot be read.
     pub fn look(&mut self, engine: &Engine, snapshot: &Snapshot) -> Result<Changes, Failure> {
         let mut fingerprints: BTreeMap<i32, Vec<(&str, i64)>> = BTreeMap::new();
-        for segment in snapshot.segments.iter().filter(|segment| segment.is_events()) {
+        for segment in &snapshot.segments {
             if let Some(date) = segment.date {
                 fingerprints.entry(date).or_default().push((segment.path.as_str(), segment.rows));
             }

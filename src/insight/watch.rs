@@ -112,7 +112,8 @@ impl Watch {
     /// When the settings name rules or fields that there are not.
     pub fn new(config: &Config, catalogue: Catalogue) -> Result<Self, rule::Error> {
         let rules = Rule::all(&config.rules)?;
-        let mark = format!("{:016x}", xxhash_rust::xxh3::xxh3_64(format!("{rules:?}").as_bytes()));
+        let text = format!("{} {rules:?} {:?}", env!("CARGO_PKG_VERSION"), config.replies);
+        let mark = format!("{:016x}", xxhash_rust::xxh3::xxh3_64(text.as_bytes()));
         Ok(Self::with(rules, mark, catalogue))
     }
 
@@ -715,15 +716,7 @@ pub fn incident_of(stored: &Stored) -> Option<Incident> {
     let mut incident: Incident = serde_json::from_str(&stored.body).ok()?;
     let clock = crate::catalog::clock();
     incident.silenced_until = stored.silenced_until;
-    incident.state = if incident.closed_at.is_some() {
-        State::Resolved
-    } else if stored.silenced_until.is_some_and(|until| until > clock) {
-        State::Silenced
-    } else if stored.acknowledged_at.is_some() {
-        State::Acknowledged
-    } else {
-        State::Open
-    };
+    incident.state = State::ALL.into_iter().find(|state| state.as_str() == stored.state(clock)).unwrap_or(State::Open);
     incident.notes = stored.notes.iter().map(|(at, text)| Note { at: *at, text: text.clone() }).collect();
     Some(incident)
 }

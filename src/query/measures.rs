@@ -25,6 +25,8 @@ pub enum Measure {
     RemoteBounces,
     /// Complaints.
     Complaints,
+    /// Complaints whose delivery is not known.
+    Unattributed,
     /// `tq` rows.
     QueueErrors,
     /// Rows of role rb or with a rate-blocking reply, each once.
@@ -77,7 +79,11 @@ impl Outcome<'_> {
             }),
             Some(Kind::Deferred) => add(Measure::Deferrals),
             Some(Kind::RemoteBounce) => add(Measure::RemoteBounces),
-            Some(Kind::Complaint) => add(Measure::Complaints),
+            Some(Kind::Complaint) => {
+                add(Measure::Complaints);
+                // Whose segment tells of its deliveries takes this back.
+                add(Measure::Unattributed);
+            }
             Some(Kind::QueueError) => add(Measure::QueueErrors),
             Some(Kind::RateBlock | Kind::Status) | None => {}
         }

@@ -19,6 +19,7 @@ pub mod scope;
 pub mod sql;
 pub mod table;
 pub mod time;
+pub mod visit;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -30,19 +31,23 @@ use futures::future::BoxFuture;
 use hashbrown::HashMap;
 
 use crate::catalog::control::Control;
+use crate::catalog::links::{self, Limits};
 use crate::catalog::merge::KeyColumn;
 use crate::catalog::{Catalog, Snapshot};
 use crate::config::Config;
 use crate::event::provider::Providers;
 use crate::event::{Micros, RecordType};
+use crate::reply::Catalogue;
 use cells::Cells;
 use field::Field;
 use packs::Packs;
 use planner::Plan;
 use question::Failure;
 use raw::{Raw, Resolved};
+use replies::FirstSeen;
 use scope::Scope;
-use time::{DAY, MINUTE};
+use time::{DAY, HOUR, MINUTE};
+use visit::Visit;
 
 /// "Now" is the clock if the newest event is at most this old (SPEC §4).
 const FRESH: Micros = 15 * MINUTE;
@@ -61,9 +66,21 @@ pub struct Engine {
     pub limits: crate::config::Query,
     trimmed: AtomicU64,
     masks: AtomicBool,
+    /// What replies mean.
+    catalogue: Catalogue,
+    /// When replies were first seen, as of one generation.
+    first_seen: Mutex<Option<(u64, Arc<FirstSeen>)>>,
+    visit: Arc<Visit>,
+    /// How events of one message find each other.
+    pub links: Limits,
+    /// What is visible, with what is known of reports; and when that was written.
+    attached: Mutex<Option<Attachment>>,
     /// Which columns received rows fill, as of one generation.
     carried: Mutex<(u64, HashMap<Field, bool>)>,
 }
+
+/// A snapshot with what is known of reports: of which generation, and when that was written.
+type Attachment = (u64, Option<std::time::SystemTime>, Arc<Snapshot>);
 
 /// A task that is stopped when it is no longer wanted.
 struct Wanted<T>(tokio::task::JoinHandle<T>);
@@ -103,11 +120,16 @@ impl Engine {
             cells: Cells::default(),
             packs: Packs::default(),
             carried: Mutex::default(),
+            catalogue: Catalogue::with_entries(config.replies.clone()).map_err(|error| failed(error.to_string()))?,
+            first_seen: Mutex::default(),
+            visit: Arc::default(),
             raw: Raw { context },
             providers,
             fbl_providers,
             workers,
             limits: config.query.clone(),
+            links: limits_of(&config.journey),
+            attached: Mutex::default(),
             trimmed: AtomicU64::new(0),
             masks: AtomicBool::new(config.masks()),
         }))
@@ -121,6 +143,16 @@ impl Engine {
     /// Hides recipients from now on, or shows them.
     pub fn set_masks(&self, masks: bool) {
         self.masks.store(masks, Ordering::Relaxed);
+    }
+
+    /// What replies mean.
+    pub const fn catalogue(&self) -> &Catalogue {
+        &self.catalogue
+    }
+
+    /// What was there at the last visit.
+    pub const fn visit(&self) -> &Arc<Visit> {
+        &self.visit
     }
 
     /// The catalog that is asked.
@@ -151,14 +183,30 @@ impl Engine {
         self.workers.block_on(work)
     }
 
-    /// What is visible now; rollups that are gone leave the memory.
+    /// What is visible now; rollups that are gone leave the memory. Reports stand in it with what their deliveries
+    /// say, too; where little work is missing for that, it is done first.
     pub fn snapshot(&self) -> Result<Arc<Snapshot>, Failure> {
-        let snapshot = self.catalog.snapshot().map_err(Failure::from_catalog)?;
+        let plain = self.catalog.snapshot().map_err(Failure::from_catalog)?;
+        let snapshot = self.attached(&plain);
         if self.trimmed.swap(snapshot.generation, Ordering::Relaxed) != snapshot.generation {
             self.cells.keep_only(&snapshot);
             self.packs.keep_only(&snapshot.segments);
         }
         Ok(snapshot)
+    }
+
+    fn attached(&self, plain: &Arc<Snapshot>) -> Arc<Snapshot> {
+        let mut known = self.attached.lock().unwrap_or_else(PoisonError::into_inner);
+        let stamp = links::stamp(&plain.root);
+        if let Some((generation, written, snapshot)) = known.as_ref()
+            && *generation == plain.generation
+            && *written == stamp
+        {
+            return Arc::clone(snapshot);
+        }
+        let snapshot = Arc::new(links::fresh(&self.catalog, plain, &self.links).snapshot);
+        *known = Some((plain.generation, links::stamp(&plain.root), Arc::clone(&snapshot)));
+        snapshot
     }
 
     /// "Now" of SPEC §4: the newest event that is not over a day after its file came in; the clock, if
@@ -172,7 +220,10 @@ impl Engine {
     /// After a failure: looks whether segments are damaged. True if some are that were not known of; they
     /// are left out from now on, and the question is worth asking again.
     pub fn sets_damage_apart(&self, failure: &Failure) -> bool {
-        failure.unreadable && self.catalog.look_for_damage().is_ok_and(|found| found > 0)
+        // What was made of reports is made again; it is no damage.
+        failure.unreadable
+            && (self.catalog.look_for_damage().is_ok_and(|found| found > 0)
+                || links::forget(self.catalog.layout().root()))
     }
 
     /// What is left out of all answers because it cannot be read; for people. Empty where all is well.
@@ -361,6 +412,11 @@ impl Engine {
     pub fn packs(&self) -> &Packs {
         &self.packs
     }
+}
+
+/// How far apart a report and its delivery may be.
+pub fn limits_of(settings: &crate::config::Journey) -> Limits {
+    Limits { window: Micros::from(settings.window_hours) * HOUR, reach: Micros::from(settings.reach_days) * DAY }
 }
 
 impl Failure {

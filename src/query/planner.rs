@@ -2,6 +2,7 @@
 //! the rollups do not carry from raw Parquet. The parts are added up.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, PoisonError};
 
 use hashbrown::{HashMap, HashSet};
 
@@ -13,9 +14,10 @@ use super::packs::scan::{self as packs, PackQuery, Piece, Want};
 use super::packs::sums::Sums;
 use super::question::Failure;
 use super::raw::Resolved;
-use super::replies::ReplyGroup;
+use super::replies::{FirstSeen, ReplyGroup, Span};
+use super::scope::Scope;
 use super::time::{DAY, HOUR};
-use crate::catalog::control::Segment;
+use crate::catalog::control::{Link, Segment};
 use crate::catalog::rollup::{COUNT_BUCKET, LATENCY_BUCKET, LATENCY_DIMENSIONS};
 use crate::catalog::{Snapshot, pack};
 use crate::event::Micros;
@@ -288,18 +290,49 @@ impl Engine {
     /// The replies of a scope, grouped; in no order.
     pub async fn replies(&self, snapshot: &Snapshot, resolved: &Resolved) -> Result<Vec<ReplyGroup>, Failure> {
         let plan = Plan { snapshot, resolved, group: None, bucket: None };
+        let (oldest, newest) = snapshot.bounds().unzip();
+        let until = resolved.until.or(newest.map(|newest| newest + 1)).unwrap_or_default();
+        let span = Span::new(resolved.from.or(oldest).unwrap_or_default(), until);
         let sources = self.sources(&plan)?;
         let query = self.pack_query(&plan, packs::Split::None);
-        let mut found = self.packs.replies(&sources.pieces, &query).map_err(Failure::from_catalog)?;
+        let mut found = self.packs.replies(&sources.pieces, &query, span).map_err(Failure::from_catalog)?;
         if found.iter().any(|group| group.example.is_empty()) {
             // A group whose rows were all passed over for others: rare, and asked of the rows themselves.
-            return self.raw.replies(snapshot, resolved).await.map_err(Failure::from_engine);
+            return self.raw.replies(snapshot, resolved, span).await.map_err(Failure::from_engine);
         }
         for part in sources.rest {
             let resolved = resolved.between(part.from, part.until);
-            found.extend(self.raw.replies(snapshot, &resolved).await.map_err(Failure::from_engine)?);
+            found.extend(self.raw.replies(snapshot, &resolved, span).await.map_err(Failure::from_engine)?);
         }
         Ok(ReplyGroup::joined(found))
+    }
+
+    /// When each reply was first seen in the whole catalog, by its identity. Packs know; `None` while some are
+    /// still to be built, since rows are not read for this.
+    pub fn first_replies(&self, snapshot: &Snapshot) -> Result<Option<Arc<FirstSeen>>, Failure> {
+        let lock = || self.first_seen.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, known)) = lock().as_ref().filter(|(generation, _)| *generation == snapshot.generation) {
+            return Ok(Some(Arc::clone(known)));
+        }
+        let resolved = self.resolve(snapshot, &Scope::default(), None)?;
+        let mut loaded = Vec::new();
+        let mut fresh = 0;
+        for segment in snapshot.segments.iter().filter(|segment| resolved.admits(segment) && resolved.holds(segment)) {
+            let pack = match self.packs.find(&snapshot.root, segment) {
+                Some(pack) => Some(pack),
+                None if fresh + segment.rows <= pack::FRESH_ROWS => {
+                    fresh += segment.rows;
+                    self.packs.build(&snapshot.root, segment).map_err(Failure::from_catalog)?
+                }
+                None => None,
+            };
+            let Some(pack) = pack else { return Ok(None) };
+            loaded.push((segment.path.as_str(), pack));
+        }
+        let found = Arc::new(self.packs.first_replies(&loaded).map_err(Failure::from_catalog)?);
+        self.visit.saw(found.keys().copied().collect());
+        *lock() = Some((snapshot.generation, Arc::clone(&found)));
+        Ok(Some(found))
     }
 
     fn pack_query<'q>(&'q self, plan: &Plan<'q>, split: packs::Split) -> PackQuery<'q> {
@@ -401,7 +434,8 @@ impl Engine {
             let Some(pack) = pack else { return Ok(None) };
             // A role filter shows copies that are events among those roles alone.
             let hidden = !plan.resolved.holds(segment);
-            let piece = |pack, quarters, rows| Piece::new(pack, segment.date, hidden, quarters, rows);
+            let attributed = segment.link == Link::Attributed;
+            let piece = |pack, quarters, rows| Piece::new(pack, segment.date, (hidden, attributed), quarters, rows);
             let inside = match (segment.min_time, segment.max_time) {
                 (Some(min), Some(max)) => from.is_none_or(|from| from <= min) && until.is_none_or(|until| max < until),
                 _ => true,

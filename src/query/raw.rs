@@ -24,8 +24,9 @@ use super::filter::Filter;
 use super::measures::{Counts, Measure, Outcome};
 use super::question::Sort;
 use super::scope::{Conditions, Scope};
-use crate::catalog::control::Segment;
+use crate::catalog::control::{Link, Segment};
 use crate::catalog::keys::{Subset, subset};
+use crate::catalog::links::roles_of_deliveries;
 use crate::catalog::merge::hides;
 use crate::catalog::pack::message_hash;
 use crate::catalog::rollup::log_gamma;
@@ -48,6 +49,9 @@ pub struct Resolved {
     pub roles: u8,
     /// Files that pass; `None`: all.
     pub files: Option<Vec<i64>>,
+    /// Whether reports stand for what their deliveries say: not in a scope that leaves files or roles with
+    /// deliveries out, since a catalog of the others alone would not know them.
+    attributes: bool,
     /// What is otherwise among several files alone.
     subset: Arc<Subset>,
     /// Segments in which the recipients asked for stand in lower case only, so that a plain comparison, which
@@ -80,8 +84,16 @@ impl Resolved {
                     .collect(),
             )
         };
-        let mut resolved =
-            Self { scope: scope.clone(), from, until, roles, files, subset: Arc::default(), lower: Arc::default() };
+        let mut resolved = Self {
+            scope: scope.clone(),
+            from,
+            until,
+            roles,
+            attributes: files.is_none() && roles_of_deliveries(snapshot) & !roles == 0,
+            files,
+            subset: Arc::default(),
+            lower: Arc::default(),
+        };
         if resolved.files.as_ref().is_some_and(|files| files.len() > 1) {
             let chosen: Vec<&Segment> = snapshot
                 .segments
@@ -103,7 +115,7 @@ impl Resolved {
     /// those roles alone would give, a file filter the file's own rows.
     pub fn holds(&self, segment: &Segment) -> bool {
         let role = Role::parse(&segment.role).map_or(0, Role::bit);
-        if role & self.roles == 0 {
+        if role & self.roles == 0 || !self.reads(segment) {
             return false;
         }
         match &self.files {
@@ -116,9 +128,19 @@ impl Resolved {
         }
     }
 
+    /// Reports that are known stand in two ways; one of them is read.
+    fn reads(&self, segment: &Segment) -> bool {
+        match segment.link {
+            Link::Plain => true,
+            Link::Stored => !self.attributes,
+            Link::Attributed | Link::Unattributed => self.attributes,
+        }
+    }
+
     /// Whether a segment's rows pass the role and file filters, copies or not.
     pub fn admits(&self, segment: &Segment) -> bool {
         Role::parse(&segment.role).is_some_and(|role| role.bit() & self.roles != 0)
+            && self.reads(segment)
             && self.files.as_ref().is_none_or(|files| is_among(files, segment))
     }
 
@@ -333,7 +355,38 @@ impl Raw {
             }
         }
         self.add_merged(snapshot, resolved, group, bucket, &mut sums).await?;
+        self.take_attributed(snapshot, resolved, group, bucket, &mut sums).await?;
         Ok(sums)
+    }
+
+    /// Takes complaints whose delivery is known from the number of those whose delivery is not.
+    async fn take_attributed(
+        &self,
+        snapshot: &Snapshot,
+        resolved: &Resolved,
+        group: Option<Field>,
+        bucket: Option<Micros>,
+        sums: &mut HashMap<GroupKey, Counts>,
+    ) -> DataFusionResult<()> {
+        let known = |segment: &Segment| {
+            segment.link == Link::Attributed && segment.holds(1 << RecordType::F.index()) && resolved.holds(segment)
+        };
+        if !snapshot.segments.iter().any(|segment| known(segment) && resolved.overlaps(segment)) {
+            return Ok(());
+        }
+        let frame =
+            self.rows(snapshot, resolved, known)?.filter(col("kind").eq(lit(Kind::Complaint.as_str())))?.aggregate(
+                vec![group_expr(group).alias("g"), bucket_expr(bucket).alias("b")],
+                vec![count(lit(1)).alias("n")],
+            )?;
+        for batch in frame.collect().await? {
+            let rows = Rows::of(&batch)?;
+            let n = column(&batch, "n")?.as_primitive::<Int64Type>();
+            for row in 0..batch.num_rows() {
+                sums.entry(rows.key(row)).or_default().add(1 << Measure::Unattributed as u16, -n.value(row));
+            }
+        }
+        Ok(())
     }
 
     /// Adds the number of copies that the scope's events stand for.

@@ -1,4 +1,4 @@
-//! The SQL prompt: read-only statements over `events`, `copies` and `files`, bounded in rows, memory and
+//! The SQL prompt: read-only statements over `events`, `copies`, `files` and `incidents`, bounded in rows, memory and
 //! time.
 
 use std::sync::Arc;
@@ -16,6 +16,7 @@ use super::question::Failure;
 use super::table::{Head, Table, Unit, Value};
 use super::{Engine, mask};
 use crate::catalog::control::FileRow;
+use crate::catalog::incidents::Stored;
 use crate::catalog::table::SegmentTable;
 use crate::event::schema::timestamp;
 
@@ -53,9 +54,14 @@ impl Engine {
             };
             context.register_table(name, table).map(|_| ()).map_err(Failure::from_engine)
         };
-        register("events", Arc::new(SegmentTable::new(&snapshot, |segment| segment.is_events())))?;
+        register(
+            "events",
+            Arc::new(SegmentTable::new(&snapshot, |segment| segment.is_events() && !segment.link.is_made())),
+        )?;
         register("copies", Arc::new(SegmentTable::new(&snapshot, |segment| !segment.is_events())))?;
         register("files", Arc::new(files_table(&files).map_err(Failure::from_engine)?))?;
+        let incidents = self.catalog().incidents().and_then(|incidents| incidents.all()).unwrap_or_default();
+        register("incidents", Arc::new(incidents_table(&incidents).map_err(Failure::from_engine)?))?;
         let options = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
         let frame = context.sql_with_options(statement, options).await.map_err(Failure::from_engine)?;
         let schema = Arc::clone(frame.schema().inner());
@@ -165,6 +171,48 @@ fn values(column: &arrow::array::ArrayRef) -> Result<Vec<Value>, arrow::error::A
             rows.map(|row| there(row, Value::text(text.value(row)))).collect()
         }
     })
+}
+
+/// Incidents as rules last found them; what they say is read from their JSON.
+fn incidents_table(incidents: &[Stored]) -> datafusion::error::Result<MemTable> {
+    use arrow::array::{ArrayRef, Float64Array, Int64Array, StringArray, TimestampMicrosecondArray};
+    let bodies: Vec<serde_json::Value> =
+        incidents.iter().map(|stored| serde_json::from_str(&stored.body).unwrap_or_default()).collect();
+    let clock = crate::catalog::clock();
+    let mut fields = Vec::new();
+    let mut columns: Vec<ArrayRef> = Vec::new();
+    let mut add = |name: &str, kind: DataType, column: ArrayRef| {
+        fields.push(Field::new(name, kind, true));
+        columns.push(column);
+    };
+    let words = |of: &dyn Fn(&Stored, &serde_json::Value) -> Option<String>| -> ArrayRef {
+        Arc::new(incidents.iter().zip(&bodies).map(|(stored, body)| of(stored, body)).collect::<StringArray>())
+    };
+    let times = |of: fn(&Stored) -> Option<i64>| -> ArrayRef {
+        Arc::new(incidents.iter().map(of).collect::<TimestampMicrosecondArray>().with_timezone("UTC"))
+    };
+    let text = |value: &serde_json::Value| value.as_str().map(str::to_owned);
+    add("id", DataType::Utf8, words(&|stored, _| Some(stored.id.clone())));
+    add("rule", DataType::Utf8, words(&|stored, _| Some(stored.rule.clone())));
+    add("severity", DataType::Utf8, words(&|_, body| text(&body["severity"])));
+    add("state", DataType::Utf8, words(&|stored, _| Some(stored.state(clock).to_owned())));
+    add("opened_at", timestamp(), times(|stored| Some(stored.opened_at)));
+    add("closed_at", timestamp(), times(|stored| stored.closed_at));
+    add("scope", DataType::Utf8, words(&|_, body| Some(body["scope"].to_string())));
+    add("headline", DataType::Utf8, words(&|_, body| text(&body["headline"])));
+    for name in ["value", "baseline"] {
+        let column: Float64Array = bodies.iter().map(|body| body[name].as_f64()).collect();
+        add(name, DataType::Float64, Arc::new(column));
+    }
+    for name in ["hits", "of"] {
+        let column: Int64Array = bodies.iter().map(|body| body[name].as_i64()).collect();
+        add(name, DataType::Int64, Arc::new(column));
+    }
+    for name in ["cause", "reply_class", "status", "reply", "advice"] {
+        add(name, DataType::Utf8, words(&|_, body| text(&body["causes"][0][name])));
+    }
+    let schema = Arc::new(Schema::new(fields));
+    MemTable::try_new(Arc::clone(&schema), vec![vec![RecordBatch::try_new(schema, columns)?]])
 }
 
 fn files_table(files: &[FileRow]) -> datafusion::error::Result<MemTable> {

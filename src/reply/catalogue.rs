@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 
 use hashbrown::HashMap;
 use regex::bytes::{RegexSet, RegexSetBuilder};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::normalise::normalised;
 use super::template::first_ip;
@@ -34,7 +34,7 @@ const WIDE: usize = 3;
 const TEXT_LIMIT: usize = 4096;
 
 /// What a reply is held against.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Scope {
     /// The sending IP.
@@ -66,11 +66,11 @@ impl Scope {
 }
 
 /// One rule, as it is written in the asset and in the configuration.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Entry {
     /// Whose replies it reads; none for anyone's.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub provider: Option<String>,
     /// The pattern over the normalised reply.
     #[serde(rename = "match")]
@@ -78,17 +78,30 @@ pub struct Entry {
     /// What the reply is about.
     pub class: ReplyClass,
     /// What it is held against, where the class's usual scope is wrong.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scope: Option<Scope>,
     /// What it means, where the class's usual words are too wide.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub meaning: Option<String>,
     /// What to do, likewise.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub advice: Option<String>,
     /// The list it names.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub blocklist: Option<String>,
+}
+
+impl Entry {
+    /// Whether the pattern can be used.
+    ///
+    /// # Errors
+    /// When it is no regular expression, or one that reads every reply.
+    pub fn check(&self) -> Result<(), Error> {
+        let wrong = |source| Error::Pattern { pattern: self.pattern.clone(), source };
+        let pattern = alone(&compiled(&self.pattern)).map_err(wrong)?;
+        // An empty pattern would give its class to whatever was said.
+        if pattern.is_match(b"") { Err(Error::Everything { pattern: self.pattern.clone() }) } else { Ok(()) }
+    }
 }
 
 /// Why a catalogue cannot be used.
@@ -104,6 +117,12 @@ pub enum Error {
         pattern: String,
         /// What is wrong with it.
         source: Box<regex::Error>,
+    },
+    /// A rule's pattern is found in an empty text, so in every text.
+    #[error("reply rule {pattern:?} would read every reply; write words that stand in it")]
+    Everything {
+        /// The pattern as written.
+        pattern: String,
     },
     /// All rules together are too large.
     #[error("reply catalogue is too large: {0}")]
@@ -285,11 +304,8 @@ impl Catalogue {
         let signatures: Vec<String> = source.signature.iter().map(|signature| compiled(&signature.pattern)).collect();
         catalogue.signature = Set::new(signatures);
         catalogue.signers = source.signature.iter().map(|signature| catalogue.intern(&signature.provider)).collect();
-        for entry in entries {
-            // The set would not say which of its patterns is wrong.
-            alone(&compiled(&entry.pattern))
-                .map_err(|source| Error::Pattern { pattern: entry.pattern.clone(), source })?;
-        }
+        // The set would not say which of its patterns is wrong.
+        entries.iter().try_for_each(Entry::check)?;
         // Codes are the provider's alone, so anyone may quote them; phrases are not.
         catalogue.add(entries, Strength::Strong, true, WIDE);
         catalogue.stages.iter().try_for_each(|stage| stage.set.check())?;
@@ -365,6 +381,30 @@ impl Catalogue {
         }
     }
 
+    /// The provider whose signature a reply bears.
+    pub fn signer_of(&self, diag: &str) -> Option<&str> {
+        let signed = self.signed(&normalised(bounded(diag)));
+        self.providers.get(*signed.first()?).map(String::as_str)
+    }
+
+    /// What a reply means whose class is known: it was told when the row came in, with its status and category.
+    pub fn explain(&self, class: ReplyClass, provider: &str, diag: &str) -> Verdict<'_> {
+        let verdict = self.classify(provider, diag, None, "");
+        if verdict.class == Some(class) {
+            return verdict;
+        }
+        let (scope, meaning, advice) = self.words_of(class);
+        Verdict {
+            class: Some(class),
+            scope,
+            meaning,
+            advice,
+            rule: None,
+            blocklist: self.blocklist_of(class, None, diag),
+            listed_ip: listed_ip(class, diag),
+        }
+    }
+
     /// The class of a reply alone: what [`Self::classify`] says, without looking up words.
     pub fn class_of(&self, provider: &str, diag: &str, status: Option<&str>, category: &str) -> Option<ReplyClass> {
         self.decide(provider, diag, status, category).class
@@ -400,7 +440,6 @@ impl Catalogue {
         };
         let (scope, meaning, advice) = self.words_of(class);
         let entry = decision.rule.and_then(|rule| self.rule(rule));
-        let names_ip = class.is_rb() && class != ReplyClass::DomainBlocklist && class != ReplyClass::DomainReputation;
         Verdict {
             class: Some(class),
             scope: entry.and_then(|entry| entry.scope).unwrap_or(scope),
@@ -408,7 +447,7 @@ impl Catalogue {
             advice: entry.and_then(|entry| entry.advice.as_deref()).unwrap_or(advice),
             rule: decision.rule,
             blocklist: self.blocklist_of(class, entry, diag),
-            listed_ip: if names_ip { first_ip(diag).map(|ip| ip.to_string()) } else { None },
+            listed_ip: listed_ip(class, diag),
         }
     }
 
@@ -492,6 +531,12 @@ impl Catalogue {
     }
 }
 
+/// The address that a reply complains about, where its class is about addresses.
+fn listed_ip(class: ReplyClass, diag: &str) -> Option<String> {
+    let about_ip = class.is_rb() && class != ReplyClass::DomainBlocklist && class != ReplyClass::DomainReputation;
+    if about_ip { first_ip(diag).map(|ip| ip.to_string()) } else { None }
+}
+
 /// Whether the row tells of a success. A failing status beside an accepting reply is a failure.
 fn succeeded(enhanced: &str, code: Option<u16>, category: &str) -> bool {
     match enhanced.bytes().next() {
@@ -515,8 +560,8 @@ fn compiled(pattern: &str) -> String {
     if pattern.bytes().any(|b| b.is_ascii_uppercase()) { format!("(?i){pattern}") } else { pattern }
 }
 
-fn alone(pattern: &str) -> Result<(), Box<regex::Error>> {
-    regex::bytes::RegexBuilder::new(pattern).unicode(false).build().map(drop).map_err(Box::new)
+fn alone(pattern: &str) -> Result<regex::bytes::Regex, Box<regex::Error>> {
+    regex::bytes::RegexBuilder::new(pattern).unicode(false).build().map_err(Box::new)
 }
 
 fn set_of(patterns: &[String]) -> Result<RegexSet, regex::Error> {

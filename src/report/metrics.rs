@@ -204,7 +204,7 @@ macro_rules! latency {
     };
 }
 
-const COUNTS: [Metric; 16] = [
+const COUNTS: [Metric; 17] = [
     count!("sent", D | B, "received rows, else delivered + bounced (`sent_basis`)", |counts, context| sent(
         counts, context
     )),
@@ -224,6 +224,12 @@ const COUNTS: [Metric; 16] = [
     count!("remote_bounces", RB, "`rb` rows", |counts, _context| counts.get(Measure::RemoteBounces)),
     count!("complaints", F, "`f` rows with feedback type abuse or empty", |counts, _context| counts
         .get(Measure::Complaints)),
+    count!(
+        "complaints_unattributed",
+        F,
+        "complaints whose delivery is not known: they stand under what they say themselves",
+        |counts, _context| counts.get(Measure::Unattributed)
+    ),
     count!(
         "rb_events",
         T | B | TQ | RB | RS,
@@ -295,6 +301,14 @@ const COMPLAINT_RATE: [Metric; 4] = rate!(
     counts.get(Measure::DeliveredFbl)
 );
 
+const ATTRIBUTED_RATE: [Metric; 4] = rate!(
+    "complaints_attributed_rate",
+    F,
+    "complaints whose delivery is known / complaints",
+    |counts| counts.get(Measure::Complaints) - counts.get(Measure::Unattributed),
+    counts.get(Measure::Complaints)
+);
+
 const RB_FREQUENCY: [Metric; 1] = [Metric {
     name: "rb_frequency",
     unit: Unit::Number,
@@ -346,6 +360,7 @@ pub const METRICS: &[&[Metric]] = &[
     &SOFT_RATE,
     &REMOTE_BOUNCE_RATE,
     &FBL_COVERED_RATE,
+    &ATTRIBUTED_RATE,
 ];
 
 /// Every metric, one after the other.

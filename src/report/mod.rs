@@ -11,6 +11,7 @@ pub mod metrics;
 mod percentiles;
 pub mod print;
 mod reasons;
+mod replies;
 pub mod risk;
 
 use std::sync::Arc;
@@ -32,7 +33,6 @@ use crate::query::measures::Counts;
 use crate::query::planner::{Needs, Plan};
 use crate::query::question::{Answer, Bucket, Compare, Failure, Page, Question, Report};
 use crate::query::raw::Resolved;
-use crate::query::replies::ReplyGroup;
 use crate::query::scope::Scope;
 use crate::query::table::{Head, Table, Unit, Value};
 use crate::query::time::Width;
@@ -446,12 +446,6 @@ impl Asked<'_> {
         Ok((rows, more))
     }
 
-    async fn replies(&self, scope: &Scope) -> Result<Table, Failure> {
-        let resolved = self.engine.resolve(self.snapshot, scope, self.now)?;
-        let groups = self.engine.replies(self.snapshot, &resolved).await?;
-        Ok(arrange(replies(groups), self.page, Some("n")))
-    }
-
     async fn events(&self, scope: &Scope) -> Result<Table, Failure> {
         let resolved = self.engine.resolve(self.snapshot, scope, self.now)?;
         let page = self.page;
@@ -633,34 +627,6 @@ pub fn findings(findings: &[Finding]) -> Table {
     for finding in findings {
         let words = [finding.path.as_str(), &finding.problem, finding.meaning, finding.repair];
         table.rows.push(words.iter().map(Value::text).chain([Value::Flag(finding.repaired)]).collect());
-    }
-    table
-}
-
-/// Replies grouped by their template: the words stay, what differs from message to message goes.
-fn replies(mut groups: Vec<ReplyGroup>) -> Table {
-    groups.sort_by(|a, b| (&a.template, &a.class, &a.provider).cmp(&(&b.template, &b.class, &b.provider)));
-    let mut table = Table::with_heads([
-        ("reply", Unit::Text),
-        ("n", Unit::Count),
-        ("reply_class", Unit::Text),
-        ("provider", Unit::Text),
-        ("first", Unit::Time),
-        ("last", Unit::Time),
-        ("example", Unit::Text),
-        ("reply_pattern", Unit::Text),
-    ]);
-    for group in groups {
-        table.rows.push(vec![
-            Value::text(&group.template),
-            Value::Int(group.n),
-            group_value(&group.class),
-            group_value(&group.provider),
-            time(group.first),
-            time(group.last),
-            Value::text(&group.example),
-            Value::text(group.pattern()),
-        ]);
     }
     table
 }

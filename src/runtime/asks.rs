@@ -135,6 +135,11 @@ impl Asks {
         }
     }
 
+    /// Forgets every answer.
+    pub(super) fn forget_answers(&mut self) {
+        self.memory.clear();
+    }
+
     /// Cancels everything and forgets every answer: none of them may be seen any more.
     pub(super) fn forget_all(&mut self) {
         self.stop();

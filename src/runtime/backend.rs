@@ -8,6 +8,7 @@ use futures::future::BoxFuture;
 use crate::app::effect::{Format, Mark, RowId};
 use crate::app::explorer::RawRow;
 use crate::app::files::Reject;
+use crate::journey::Journeys;
 use crate::insight::explain::Explanation;
 use crate::insight::explain::ask::Request;
 use crate::insight::incident::Incident;
@@ -53,6 +54,8 @@ pub trait Backend: Send + Sync + 'static {
     /// A row as it stands in its log file; why not, if it can't be shown.
     fn raw_row(&self, row: RowId) -> BoxFuture<'static, Result<RawRow, String>>;
 
+    /// The life of the message that a row tells of.
+    fn journey(&self, row: RowId) -> BoxFuture<'static, Result<Journeys, Failure>>;
     /// Why something is so.
     fn explain(&self, request: Request) -> BoxFuture<'static, Result<Explanation, Failure>>;
 

@@ -130,6 +130,10 @@ impl Effects {
                 let future = self.backend.rejects(path, sha256);
                 self.tell(async move { Input::Rejects(serial, future.await) });
             }
+            Effect::Journey { serial, row } => {
+                let future = self.backend.journey(row);
+                self.tell(async move { Input::Journeys(serial, future.await.map(Arc::new)) });
+            }
             Effect::RawRow { row } => {
                 abort(&mut self.reading);
                 let (backend, back) = (Arc::clone(&self.backend), self.back.clone());

@@ -17,13 +17,12 @@ use crate::app::effect::{Format, Mark, Quiet, RowId};
 use crate::app::explorer::RawRow;
 use crate::app::files::Reject;
 use crate::app::input::Input;
-use crate::catalog::clock;
 use crate::catalog::commit::remove_file;
 use crate::catalog::control::FileRow;
 use crate::catalog::incidents::FOR_EVER;
 use crate::catalog::keep::keep;
 use crate::catalog::locks::Lock;
-use crate::catalog::pack;
+use crate::catalog::{clock, find, links, pack};
 use crate::config::Config;
 use crate::export::{self, Saved};
 use crate::hook::Sender;
@@ -33,6 +32,7 @@ use crate::ingest::intake::{Intake, Listener};
 use crate::ingest::live::Live;
 use crate::ingest::original;
 use crate::ingest::progress::Progress;
+use crate::journey::{self, Journeys, Who};
 use crate::insight::evidence;
 use crate::insight::explain::ask::Request;
 use crate::insight::explain::{self, Explanation};
@@ -45,6 +45,7 @@ use crate::query::estimate::Estimate;
 use crate::query::field::Field;
 use crate::query::mask;
 use crate::query::question::{Answer, Failure, Question};
+use crate::query::scope::Scope;
 use crate::query::table::Table;
 use crate::reply::Catalogue;
 use crate::report::{self, print};
@@ -247,7 +248,11 @@ impl Keeper {
             if due && self.owns.load(Ordering::Relaxed) {
                 // What cannot be done now is tried again later; nothing depends on it.
                 keep(self.engine.catalog(), &self.retention, clock()).ok();
-                pack::tidy(self.engine.catalog(), 1, &|| self.stop.load(Ordering::Relaxed)).ok();
+                let stop = || self.stop.load(Ordering::Relaxed);
+                pack::tidy(self.engine.catalog(), 1, &stop).ok();
+                links::tidy(self.engine.catalog(), &self.engine.links, 1, &stop).ok();
+                links::pack(self.engine.catalog(), &self.engine.links, &stop).ok();
+                find::tidy(self.engine.catalog(), 1, &stop).ok();
                 kept = self.engine.catalog().control(|control| control.generation()).ok();
                 (seen, quiet, since) = (kept, Duration::ZERO, Duration::ZERO);
             }
@@ -259,7 +264,7 @@ impl Lookout {
     fn run(&self, owned: Option<Lock>, tell: &dyn Fn(Input)) {
         let mut owned = owned;
         let mut watching: Option<Inbox> = None;
-        let mut generation = None;
+        let (mut generation, mut seen) = (None, None);
         let mut since_try = Duration::ZERO;
         let mut damage = None;
         while !self.stop.load(Ordering::Relaxed) {
@@ -277,12 +282,18 @@ impl Lookout {
                 lock.note(&format!("pmtop process {}", std::process::id()));
                 watching = Some(Inbox::watch(&self.inbox, arrivals));
             }
-            if let Ok(snapshot) = self.engine.snapshot()
-                && generation != Some(snapshot.generation)
-            {
-                generation = Some(snapshot.generation);
-                let now = self.engine.now(&snapshot).ok().flatten();
-                tell(Input::Catalog { generation: snapshot.generation, now });
+            if let Ok(snapshot) = self.engine.snapshot() {
+                if generation == Some(snapshot.generation) {
+                    // Another view of the same commit: more is known of its reports.
+                    if seen.as_ref().is_some_and(|seen| !Arc::ptr_eq(seen, &snapshot)) {
+                        tell(Input::Relinked);
+                    }
+                } else {
+                    generation = Some(snapshot.generation);
+                    let now = self.engine.now(&snapshot).ok().flatten();
+                    tell(Input::Catalog { generation: snapshot.generation, now });
+                }
+                seen = Some(snapshot);
             }
             let found = self.engine.damage();
             if found != damage {
@@ -358,6 +369,11 @@ impl Backend for Local {
             }
             Ok(rejects)
         })
+    }
+
+    fn journey(&self, row: RowId) -> BoxFuture<'static, Result<Journeys, Failure>> {
+        let who = Who::Row(row.file, row.row);
+        journey::ask(&self.engine, journey::Ask { who, scope: Scope::default(), limit: None })
     }
 
     fn raw_row(&self, row: RowId) -> BoxFuture<'static, Result<RawRow, String>> {

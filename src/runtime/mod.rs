@@ -267,6 +267,10 @@ impl Loop {
     fn take(&mut self, input: Input) -> Result<Order, Error> {
         let now = Instant::now();
         let input = match input {
+            Input::Relinked => {
+                self.effects.asks.forget_answers();
+                Input::Relinked
+            }
             Input::Catalog { generation, now: newest } => {
                 self.effects.asks.moved_on(generation);
                 match self.commits.take(Input::Catalog { generation, now: newest }, now) {

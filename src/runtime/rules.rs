@@ -147,7 +147,7 @@ impl Rules {
         // Rules read sums: where these are missing they would read rows.
         pack::tidy(self.engine.catalog(), 1, &|| self.stop.load(Ordering::Relaxed)).ok();
         let mut watch = self.watch.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(watch.look(&self.engine, &hook::at_look(&self.engine, &self.config))?.happenings)
+        Ok(watch.look(&self.engine, &hook::teller(&self.engine, &self.config))?.happenings)
     }
 
     /// Tells what is written down, if it is something else than what was told last.

@@ -1,6 +1,7 @@
 //! What the screen keeps between two starts, in the user's state folder: saved views, the state that it was
-//! left in, statements of the SQL prompt, and what was copied last. Files of the user alone, written whole.
+//! left in, the replies that were there then, statements of the SQL prompt, and what was copied last. Files of the user alone, written whole.
 
+use std::collections::BTreeMap;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
@@ -13,6 +14,7 @@ use crate::query::question::Failure;
 
 const VIEWS: &str = "views.json";
 const LAST: &str = "last.json";
+const VISITS: &str = "visits.json";
 const STATEMENTS: &str = "sql.json";
 const COPIED: &str = "copied.txt";
 
@@ -74,6 +76,25 @@ impl Store {
         }
     }
 
+    /// The replies that were in a catalog when its screen was last left; `None` where there was no visit.
+    pub fn visit(&self, catalog: &Path) -> Option<Vec<u64>> {
+        self.visits().remove(&name(catalog))
+    }
+
+    /// Keeps the replies that are in a catalog now; that they could not be kept is no reason to stay.
+    pub fn keep_visit(&self, catalog: &Path, mut replies: Vec<u64>) {
+        let mut visits = self.visits();
+        // Catalogs come and go, those of `pmtop demo` with every start.
+        visits.retain(|catalog, _| Path::new(catalog).is_dir());
+        replies.sort_unstable();
+        visits.insert(name(catalog), replies);
+        self.write(VISITS, &visits).ok();
+    }
+
+    fn visits(&self) -> BTreeMap<String, Vec<u64>> {
+        self.read(VISITS).unwrap_or_default()
+    }
+
     /// Keeps a statement; losing it is no reason to hold one up.
     pub fn remember(&self, statement: &str) {
         let mut statements = self.history();
@@ -113,6 +134,11 @@ impl Store {
     }
 }
 
+/// What a catalog is called, wherever the program is started.
+fn name(catalog: &Path) -> String {
+    std::path::absolute(catalog).unwrap_or_else(|_| catalog.to_owned()).display().to_string()
+}
+
 /// Writes a file whole, for its user alone.
 fn put(folder: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
     use std::os::unix::fs::DirBuilderExt as _;
@@ -144,6 +170,22 @@ mod tests {
         assert_eq!(store.delete_view("a").unwrap().len(), 1);
         let mode = std::fs::metadata(folder.path().join("pmtop").join(VIEWS)).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
+    }
+
+    #[test]
+    fn a_visit_is_kept_for_its_catalog_as_long_as_that_is_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::new(Some(folder.path().join("state")));
+        let (mine, other) = (folder.path().join("mine"), folder.path().join("other"));
+        std::fs::create_dir(&mine).unwrap();
+        std::fs::create_dir(&other).unwrap();
+        assert_eq!(store.visit(&mine), None);
+        store.keep_visit(&mine, vec![u64::MAX, 1]);
+        store.keep_visit(&other, vec![2]);
+        assert_eq!(store.visit(&mine), Some(vec![1, u64::MAX]));
+        std::fs::remove_dir(&mine).unwrap();
+        store.keep_visit(&other, vec![3]);
+        assert_eq!((store.visit(&mine), store.visit(&other)), (None, Some(vec![3])));
     }
 
     #[test]

@@ -20,6 +20,7 @@ const ORDER: &[Action] = &[
     Action::Cancel,
     Action::Complete,
     Action::PreviousChoice,
+    Action::Journey,
     Action::CloseDetail,
     Action::ScrollDown,
     Action::Drill,

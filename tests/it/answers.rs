@@ -1,25 +1,40 @@
 //! The numbers are right: against the generator's truth, rollups against raw rows, screen against report.
 
-use pmtop::demo;
+use pmtop::demo::{self, LinkTruth};
 use pmtop::query::field::Field;
 use pmtop::query::question::{Bucket, Compare, Page, Question, Report, Sort};
+use pmtop::query::table::Value;
 use pmtop::query::time::Width;
 use pmtop::report;
 use serde_json::Value as Json;
 
+use crate::journey::{Move, moves};
 use crate::support::{Desk, scope};
 
 /// A generated day with overlaps, in a catalog, and its truth.
 pub fn day(seed: u64, messages: u64) -> (Desk, Json) {
+    let (desk, truth, _) = day_with_links(seed, messages);
+    (desk, truth)
+}
+
+/// The same, and which message each report is about.
+fn day_with_links(seed: u64, messages: u64) -> (Desk, Json, Vec<LinkTruth>) {
     let desk = Desk::new();
     let options =
         demo::Options { overlap_rows: 100, max_file_rows: 3000, tail_days: 0, ..demo::Options::day(seed, messages) };
-    let mut files = Vec::new();
-    let truth = demo::generate(&desk.path("inbox"), &options, None, &mut |path| files.push(path.to_owned())).unwrap();
+    let (mut files, mut links) = (Vec::new(), Vec::new());
+    let truth = demo::generate_with_links(
+        &desk.path("inbox"),
+        &options,
+        None,
+        &mut |path| files.push(path.to_owned()),
+        &mut |link| links.push(link),
+    )
+    .unwrap();
     for file in files {
         desk.ingest_path(&file);
     }
-    (desk, serde_json::to_value(truth).unwrap())
+    (desk, serde_json::to_value(truth).unwrap(), links)
 }
 
 /// Events in all, duplicates merged.
@@ -60,7 +75,16 @@ fn totals_equal_the_truth_of_the_generator() {
 
 #[test]
 fn every_row_of_operations_equals_the_truth() {
-    let (desk, truth) = day(12, 5000);
+    let (desk, mut truth, links) = day_with_links(12, 5000);
+    // Reports count where their delivery does, as far as it was found.
+    for Move { dimension, from, to, metrics } in moves(&desk, &links) {
+        for (value, sign) in [(from, -1), (to, 1)] {
+            for metric in &metrics {
+                let cell = &mut truth["by"][dimension][&value][*metric];
+                *cell = Json::from(cell.as_i64().unwrap_or(0) + sign);
+            }
+        }
+    }
     for (name, field) in [
         ("domain", Field::Domain),
         ("provider", Field::Provider),
@@ -278,7 +302,7 @@ fn every_column_that_a_panel_names_is_in_its_answer() {
                     match column.kind {
                         Kind::Course => has(1, column.column),
                         Kind::Sum(terms) => terms.iter().for_each(|term| has(0, term)),
-                        Kind::Value | Kind::Change => has(0, column.column),
+                        Kind::Value | Kind::Change | Kind::Trend | Kind::Badge(_) => has(0, column.column),
                     }
                 }
             }
@@ -333,6 +357,55 @@ fn a_value_and_its_exclusion_leave_nothing() {
     let (desk, _) = day(23, 500);
     for filters in [["domain=gmail.com", "domain!=gmail.com"], ["domain!=gmail.com", "domain=gmail.com"]] {
         assert_eq!(desk.totals(&filters)["delivered"], 0);
+    }
+}
+
+#[test]
+fn replies_tell_what_they_mean_and_since_when_they_are_known() {
+    let (desk, _) = day(25, 3000);
+    let all = desk.rows(Report::Replies, &[]);
+    let events = desk.ask(Report::Events, &scope(&[]));
+    let [class, diag, kind] = ["reply_class", "dsn_diag", "kind"].map(|name| events.column(name).unwrap());
+    let failed = |row: &&Vec<Value>| {
+        ["bounced", "deferred", "queue_error", "remote_bounce"].contains(&row[kind].as_text().unwrap())
+    };
+    let said = events.rows.iter().filter(failed).filter(|row| row[diag].is_there()).count();
+    assert_eq!(all.iter().map(|row| row["n"].as_i64().unwrap()).sum::<i64>(), said as i64);
+    assert!(events.rows.iter().any(|row| row[class].is_there()));
+    for row in &all {
+        let trend: Vec<i64> = row["trend"].as_str().unwrap().split(' ').map(|n| n.parse().unwrap()).collect();
+        assert_eq!((trend.len(), trend.iter().sum::<i64>()), (24, row["n"].as_i64().unwrap()), "{row}");
+        assert!(row["first_seen"].as_str() <= row["first"].as_str(), "{row}");
+        assert!(row["new"].is_null(), "there was no visit");
+        assert!(["meaning", "advice", "scope"].iter().all(|name| row[*name].is_string()), "{row}");
+        if row["reply_class"] == "ip-blocklist" {
+            assert_eq!(row["scope"], "ip", "{row}");
+        }
+    }
+    // Since when words are known does not depend on what is asked.
+    let provider = format!("provider={}", all[0]["provider"].as_str().unwrap());
+    let late = desk.rows(Report::Replies, &[provider.as_str(), "status=4.*"]);
+    assert!(!late.is_empty());
+    for row in late {
+        let same = |known: &&serde_json::Value| known["reply"] == row["reply"] && known["provider"] == row["provider"];
+        let known = all.iter().filter(same).map(|known| known["first"].as_str().unwrap()).min();
+        assert_eq!(row["first_seen"].as_str(), known, "{row}");
+    }
+}
+
+#[test]
+fn replies_that_came_since_the_last_visit_are_new() {
+    let (desk, _) = day(26, 500);
+    let all = desk.rows(Report::Replies, &[]);
+    let seen = desk.engine.visit().seen().unwrap();
+    assert!(!seen.is_empty());
+    let (gone, kept) = seen.split_first().unwrap();
+    desk.engine.visit().remember(kept.iter().copied());
+    let new: Vec<_> = desk.rows(Report::Replies, &[]).into_iter().filter(|row| row["new"] == true).collect();
+    assert!(!new.is_empty() && new.len() < all.len());
+    for row in new {
+        let words = row["reply"].as_str().unwrap();
+        assert_eq!(pmtop::query::replies::identity(words, row["provider"].as_str().unwrap()), *gone);
     }
 }
 

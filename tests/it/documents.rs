@@ -54,7 +54,7 @@ fn the_reports_are_documented() {
          | `domains` | by `domain` or `provider`; columns as `latency` | `sent`, greatest first |\n\
          | `risk` | by `user` (default), `job`, `sender`, `sender-domain`, `source-ip`, `vmta`, `domain`, `provider`; with the score and its terms | `risk_score`, greatest first |\n\
          | `jobs`, `users`, `senders` | `operations` by that field | `sent`, greatest first |\n\
-         | `replies` | replies grouped by what they say: `reply`, `n`, `reply_class`, `provider`, `first`, `last`, `example`, `reply_pattern` | `n`, greatest first |\n\
+         | `replies` | replies grouped by what they say: `reply`, `n`, `reply_class`, `provider`, `first`, `last`, `example`, `reply_pattern`; what it means (below) | `n`, greatest first |\n\
          | `heatmap` | the leading values of a field (default `domain`; 20, or `--limit`) by time (`bucket`, by default as wide as makes a readable chart), every metric | rows of the value, greatest first; then time |\n\
          | `distribution` | by `measure` (`delivery`, `attempt`) and span of latency, `from_ms` (inclusive) to `to_ms`: `n`, `share`, `cumulative_share` | as said |\n\
          | `percentiles` | by `measure` and `share`: of so many of the fastest (`n`) the mean `avg_ms` and the slowest `max_ms` | as said |\n\
@@ -79,6 +79,27 @@ fn the_reports_are_documented() {
          otherwise than usual × the share of the whole change that the value holds beyond its share of all mail × what a message counts\n\
          (deferral or slow delivery 1, bounce 3, complaint 100, volume 0.2, of jobs and users 0.02). A value that merely follows all mail (less than 5 % beyond its share) is left out.\n\
          Compared is with the period before unless `--compare` says otherwise.\n\n\
+         ## Replies\n\n\
+         `scope` is what a reply is held against (`ip`, `domain`, `content`, `recipient`, `configuration`, `remote`), `meaning` and `advice` are a\n\
+         sentence each, `blocklist` is the list that it names and `listed_ip` the address that the example complains about. The class was given when\n\
+         the row came in; `pmtop reply TEXT` tells what the catalogue says now, rules of the configuration (`[[replies]]`) first. `first_seen` is when the words were first seen\n\
+         of this provider, whatever the scope: in all events that the catalog holds. `new`: they were not there when the screen was last left (null before the first visit).\n\
+         `trend` is `n` in 24 equal parts of the time range. With `--compare` `n_before` and `n_change` stand behind.\n\n\
+         ## Complaints and remote bounces\n\n\
+         They count when they are reported, under the job, user, sender, VMTA, pool and source IP of the delivery that they are about: in\n\
+         groups and filters of every report, of `events`, of exports and on the screen. The delivery is found by message id and recipient, then by job\n\
+         and recipient, then by the custom header, then by sender and recipient within `journey.window_hours`; the first key that leaves one message\n\
+         wins, and what both rows say must not differ. A sender of its own for each message (VERP) stands for a recipient that the report\n\
+         leaves out. Recipient, domain and provider stay the report's own where it has them. A report of which no delivery or several are\n\
+         found stands under what it says itself; `complaints_unattributed` counts those complaints. A filter on `type` or `file` that leaves\n\
+         deliveries out gives what a catalog of the rest would give: reports say no more than their own cells. `pmtop sql` and other programs read\n\
+         rows as they were logged. Days whose rows have left, or that wait for their packs, count reports as they were logged, too.\n\n\
+         ## Journey\n\n\
+         `pmtop journey ID|RECIPIENT [--limit N] [filters]` follows a message id, an envelope id, or all messages of a recipient, newest first;\n\
+         exit code 1 if there are none. JSON: one array of messages with `key` (the weakest that holds it together: `message_id`, `job_id`,\n\
+         `custom_header`, `window`), `message_id`, `env_id`, `recipient`, `job`, `user`, `sender`, `provider`, `ambiguous` and `events`: each with\n\
+         `time`, `kind`, `record_type`, `attempt`, `vmta`, `vmta_pool`, `source_ip`, `dsn_mta`, `smtp_status`, `reply`, `reply_class`,\n\
+         `bounce_class`, `latency_ms`, `size_bytes`, `key`, `ambiguous`, `candidates`, `file_id`, `row_number`. CSV and Markdown have a row an event.\n\n\
          ## What `pmtastats` prints\n\n\
          | pmtastats | here |\n|---|---|\n\
          | bounce-categories, with 4.X.X and 5.X.X apart, by reason, by domain, by both | `categories`, `categories --by domain`, `operations --by bounce-category` |\n\
@@ -141,4 +162,77 @@ fn the_reports_are_documented() {
         .unwrap();
     }
     assert_current("docs/reports.md", &text);
+}
+
+#[test]
+fn the_rules_are_documented() {
+    let mut text = String::from(
+        "# Rules and incidents\n\n\
+         A rule is a short file in `assets/rules`. It counts what speaks against somebody (*hits*) of so many rows (*of*), by quarter of\n\
+         an hour of log time, for every set of fields it names. What is usual is taken from the 28 days before and from the same hour of\n\
+         up to eight weeks, whichever is more; days that come later are never looked at. A catalog younger than a week is\n\
+         *learning*: lasting things (providers, addresses, pools) are measured by their own quieter hours, jobs and users by all mail; volumes need\n\
+         three weeks, new replies one. Every incident says what its baseline was taken from (`basis`).\n\n\
+         A stretch of time is trouble when it is e¹⁶ times likelier at the raised level than at the usual one (CUSUM), when the lower end of the\n\
+         rate's Wilson interval (95 %) reaches `warn`, when the rate is `times_base` times the usual, and when there are `min_hits` hits of `min_of`\n\
+         rows. It is over after the quiet time, or when the score has fallen back. Of scopes that overlap the one stands whose rows stand out most;\n\
+         of the others only what is trouble without its rows. Slow and missing mail within three hours of a throttling, a block, an authentication failure or an outage of\n\
+         the same mail is its consequence, no incident.\n\n\
+         Verdicts depend on the rows alone: they are the same whether files come in order, late or at once, and each commit asks only\n\
+         about whoever it touched. Thresholds of complaints and bounces follow what receivers and large senders publish\n\
+         (0.1–0.3 %; 2, 5, 10 %); those of deferrals and latency are pmtop's own, since public evidence is weak.\n\n\
+         `pmtop incidents tune RULE --warn …` replays a rule with other thresholds over all history; so does `T` on an incident. In the configuration:\n\n\
+         ```toml\n\
+         [rules.provider-throttling]\n\
+         warn = 0.08\n\
+         [[rules.provider-throttling.only]]   # for some mail only; `*` is a wildcard\n\
+         provider = \"Yahoo\"\n\
+         warn = 0.15\n\
+         [rules.volume-drop]\n\
+         enabled = false\n\
+         ```\n\n\
+         | rule | about | scopes | warn | high | critical | × usual | hits | of | quiet |\n|---|---|---|---|---|---|---|---|---|---|\n",
+    );
+    for rule in pmtop::insight::rule::Rule::all(&std::collections::BTreeMap::new()).unwrap() {
+        let limits = rule.thresholds();
+        let scopes: Vec<String> = rule
+            .scopes
+            .iter()
+            .map(|fields| if fields.is_empty() { "all mail".to_owned() } else { fields.join(" × ") })
+            .collect();
+        writeln!(
+            text,
+            "| `{}` | {} | {} | {} | {} | {} | {} | {} | {} | {} min |",
+            rule.id,
+            rule.title,
+            scopes.join(", "),
+            limits.warn,
+            limits.high,
+            limits.critical,
+            limits.times_base,
+            limits.min_hits,
+            limits.min_of,
+            rule.quiet_minutes,
+        )
+        .unwrap();
+    }
+    text.push_str(
+        "\nRates are fractions; `latency-anomaly` counts deliveries slower than 2.5 times the usual p95, `volume-drop` is a share of\n\
+         the usual volume (below is bad), `new-reply` rows within an hour, `ingest-silence` times the usual gap between files, by the wall clock.\n\n\
+         ## Incidents\n\n\
+         `pmtop incidents --format json` prints one array, the newest first; times are ISO, UTC:\n\n\
+         | key | is |\n|---|---|\n\
+         | `id` | its name, the same for as long as it is found |\n\
+         | `rule`, `severity`, `state` | `warn`, `high`, `critical`; `open`, `acknowledged`, `silenced`, `resolved` |\n\
+         | `opened_at`, `closed_at` | the first and the last row against it, by log time; `closed_at` is null while it goes on |\n\
+         | `scope` | field → value; empty: all mail |\n\
+         | `headline` | one line |\n\
+         | `value`, `baseline`, `basis` | a rate (latency: milliseconds), what is usual, and what that was taken from |\n\
+         | `hits`, `of` | rows against it, of so many |\n\
+         | `causes` | by class of reply, the likeliest first: `cause`, `reply_class`, `status`, `reply` (template), `blocklist`, `advice`, `share`, `rows` |\n\
+         | `evidence` | `rows`, and `filters` that find them within its time and scope |\n\
+         | `notes`, `silenced_until` | what people did |\n\n\
+         In SQL they are the table `incidents`, as rules last found them. They are kept in `incidents.db` beside the catalog's control database.\n",
+    );
+    assert_current("docs/rules.md", &text);
 }

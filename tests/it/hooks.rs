@@ -175,7 +175,9 @@ impl Office {
 
     fn queue(&self, happenings: &[Happening]) {
         let incidents = self.desk.catalog().incidents().unwrap();
-        incidents.replace(&[], &hook::tell(&self.config(), happenings, 0, clock()), &[]).unwrap();
+        incidents
+            .replace(&[], &hook::tell(&self.config(), happenings, hook::Times { since: 0, now: 0, at: clock() }), &[])
+            .unwrap();
     }
 
     fn told(&self, hook: &str) -> Vec<Entry> {

@@ -249,6 +249,26 @@ fn new_rows_do_not_push_the_explorer_away_under_the_cursor() {
 }
 
 #[test]
+fn a_reply_tells_what_it_means_and_what_to_do() {
+    for (width, height) in [(80, 24), (160, 50)] {
+        let mut screen = Screen::answered(width, height);
+        screen.keys("tab tab tab tab");
+        assert!(screen.draw().contains("What throttle-reputation means."), "{}", screen.draw());
+        screen.keys("down l");
+        assert!(screen.draw().contains("new since the last visit, first seen"), "{}", screen.draw());
+        screen.keys("down i");
+        let shown = screen.draw();
+        for words in ["What ip-blocklist means.", "What to do about it", "Spamhaus ZEN", "192.0.2.7", "first seen"] {
+            assert!(shown.contains(words), "{words}: {shown}");
+        }
+        screen.keys("esc");
+        assert!(screen.state.overlay.is_none());
+        screen.keys("tab i");
+        assert!(screen.state.overlay.is_none(), "no reply is under the cursor");
+    }
+}
+
+#[test]
 fn an_event_is_shown_with_every_cell() {
     for (width, height) in [(80, 24), (160, 50)] {
         let mut screen = Screen::answered(width, height);

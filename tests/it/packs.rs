@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use pmtop::catalog::fsck::fsck;
-use pmtop::catalog::pack;
+use pmtop::catalog::{links, pack};
 use pmtop::cli;
 use pmtop::query::field::Field;
 use pmtop::query::filter::Filter;
@@ -134,6 +134,8 @@ fn a_recipient_is_found_in_any_case() {
 fn an_estimate_tells_what_must_be_read() {
     let (desk, _) = day(7, 1500);
     pack::tidy(desk.catalog(), 2, &|| false).unwrap();
+    links::tidy(desk.catalog(), &desk.engine.links, 2, &|| false).unwrap();
+    links::pack(desk.catalog(), &desk.engine.links, &|| false).unwrap();
     let engine = cli::engine(&desk.config).unwrap();
     let rows = |report: Report, filters: &[&str]| {
         let filters = filters.iter().map(|text| Filter::parse(text).unwrap());

@@ -67,10 +67,10 @@ fn bounces_of_three_days_ago_count_half() {
 fn a_forecast_is_what_then_happens() {
     let desk = Desk::new();
     let (mut sent, mut reports) = (HEADER.to_owned(), FBL_HEADER.to_owned());
-    // A clean morning; from noon on 1 % of 20 messages every two minutes.
+    // A clean morning; from eleven on 1 % of 20 messages every two minutes, until 14:58.
     for minute in (0..900).step_by(2) {
         sent += &rows("d", (23, minute), "j", 20);
-        if minute >= 720 && minute % 10 == 0 {
+        if minute >= 660 && minute % 10 == 0 {
             reports += &complaints((23, minute), "j", 1);
         }
     }
@@ -78,18 +78,18 @@ fn a_forecast_is_what_then_happens() {
     desk.ingest("fbl.csv", reports);
     let at = |filters: &[&str]| desk.rows(Report::Risk { by: Field::Job }, filters).remove(0);
     let forecast = at(&["time=2026-11-23..2026-11-23T15:00"]);
-    assert_eq!(forecast["complaints"], 18);
+    assert_eq!(forecast["complaints"], 24);
     assert_eq!(forecast["forecast_metric"], "complaint_rate");
     let time = |name: &str| parse_time(forecast[name].as_str().unwrap()).unwrap();
-    // 18 + 0.1 m = 0.003 (9,000 + 10 m), m minutes after 15:00: m = 128.6.
-    let told = parse_time("2026-11-23T17:08:36Z").unwrap();
-    // The pace is that of the last quarter, in whole hours: 12:00 to 15:00 has all 18 of 1,800.
+    // The pace is that of the last quarter, in whole hours: since 11:00. 24 + 0.1 m = 0.003 (9,000 + 10 m), m minutes
+    // after the newest event: m = 42.9.
+    let told = parse_time("2026-11-23T15:41:12Z").unwrap();
     assert!((time("forecast_at") - told).abs() < 5 * MINUTE, "{}", forecast["forecast_at"]);
     assert!(time("forecast_low_at") < time("forecast_at"));
     let sentence = forecast["forecast"].as_str().unwrap();
-    assert!(sentence.starts_with("at this pace the complaint rate crosses 0.30 % at about 17:0"), "{sentence}");
+    assert!(sentence.starts_with("at this pace the complaint rate crosses 0.30 % at about 15:4"), "{sentence}");
     // Nothing is forecast of the clean morning.
-    assert_eq!(at(&["time=2026-11-23..2026-11-23T12:00"])["forecast_at"], serde_json::Value::Null);
+    assert_eq!(at(&["time=2026-11-23..2026-11-23T11:00"])["forecast_at"], serde_json::Value::Null);
 }
 
 #[test]

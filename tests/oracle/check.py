@@ -27,6 +27,8 @@ PERCENTILES = ["p50_ms", "p90_ms", "p95_ms", "p99_ms"]
 COUNTS = [
     "sent", "delivered", "deferred", "deferrals", "bounced_total", "remote_bounces", "complaints", "queue_errors",
 ]
+# What SQL and reports know.
+SQL_COUNTS = [*COUNTS, "rb_events_file", "complaints_unattributed"]
 # What only the truth knows, since it needs the meaning of replies.
 MEANINGS = ["bounced_hard", "bounced_soft", "bounced_block", "rb_events"]
 
@@ -239,13 +241,58 @@ with cells as (
         unnest(range(n)) as nth
     from merged
 )
-select * exclude (source), lower(split_part(rcpt, '@', -1)) as domain,
+select * exclude (source), row_number() over () as event, false as attributed, lower(split_part(rcpt, '@', -1)) as domain,
     case when job <> '' then job when type = 'f' then header_job else '' end as campaign,
     case when type in ('f', 'rb', 'rs') then '' else source end as source_ip,
     regexp_extract(status, '^[0-9]+\\.[0-9]+\\.[0-9]+') as enhanced,
     regexp_extract(diag, '^(?:smtp; *)?([245][0-9][0-9])(?:[ -]|$)', 1) as code,
     epoch_ms(moment) - epoch_ms(queued_at) as ms
 from once
+"""
+
+# SPEC 5: a report (f, rb, rs) is about the one delivery that the first of these keys leaves: message id, job and
+# recipient, custom header (deliveries carry none here), sender and recipient within 72 hours. Nothing that both say may
+# differ, and a report comes at most 14 days after its delivery.
+LINKS = """
+create or replace temp table links as
+with deliveries as (
+    select *, if(message_id <> '', message_id || chr(31) || lower(rcpt),
+                 concat_ws(chr(31), orig, lower(rcpt), queued, campaign)) as message
+    from events where type = 'd' and dlv in ('', 'smtp')
+), reports as (
+    select * from events where type in ('f', 'rb', 'rs')
+), pairs as (
+    select r.event as report, d.event as delivery from reports r join deliveries d on r.message_id = d.message_id
+        where r.message_id <> ''
+    union select r.event, d.event from reports r join deliveries d on lower(r.rcpt) = lower(d.rcpt) where r.rcpt <> ''
+    union select r.event, d.event from reports r join deliveries d on lower(r.orig) = lower(d.orig)
+        where r.rcpt = '' and r.orig <> ''
+), keyed as (
+    select r.event as report, d.message, d.event as delivery, unnest(case
+        when r.message_id <> '' and r.message_id = d.message_id then [1]
+        when (r.message_id <> '' and d.message_id <> '') or (r.env <> '' and d.env <> '' and r.env <> d.env)
+            or (r.campaign <> '' and d.campaign <> '' and r.campaign <> d.campaign) then []
+        else list_filter([
+            if(r.rcpt <> '' and r.campaign <> '' and r.campaign = d.campaign, 2, 0),
+            if(lower(r.orig) = lower(d.orig) and r.orig <> '' and r.moment <= d.moment + interval 72 hour, 4, 0)
+        ], lambda key: key > 0) end) as key
+    from pairs p join reports r on p.report = r.event join deliveries d on p.delivery = d.event
+    where (r.rcpt = '' or lower(r.rcpt) = lower(d.rcpt))
+        and r.moment between d.moment - interval 5 minute and d.moment + interval 14 day
+), single as (
+    select report, key, min(delivery) as delivery from keyed group by all having count(distinct message) = 1
+)
+select report, arg_min(delivery, key) as delivery from single group by report
+"""
+
+# A report counts under what its delivery says; recipient and domain stay its own where it has them.
+ATTRIBUTE = """
+update events set attributed = true,
+    campaign = if(d.campaign <> '', d.campaign, events.campaign), orig = if(d.orig <> '', d.orig, events.orig),
+    vmta = d.vmta, pool = d.pool, source_ip = d.source_ip,
+    rcpt = if(events.rcpt <> '', events.rcpt, d.rcpt), domain = if(events.domain <> '', events.domain, d.domain)
+from links l join (select * from events) d on l.delivery = d.event
+where events.event = l.report
 """
 
 METRICS = """
@@ -259,6 +306,7 @@ METRICS = """
     count(*) filter (type = 'tq') as queue_errors,
     count(*) filter (type = 'rb') as remote_bounces,
     count(*) filter (type = 'f' and feedback in ('', 'abuse')) as complaints,
+    count(*) filter (type = 'f' and feedback in ('', 'abuse') and not attributed) as complaints_unattributed,
     count(*) filter (type in ('rb', 'rs')) as rb_events_file,
     list_sort(list(greatest(ms, 0)) filter (type = 'd' and dlv in ('', 'smtp') and ms is not null)) as delivery,
     list_sort(list(greatest(ms, 0)) filter (type = 't' and ms is not null)) as attempt
@@ -272,9 +320,12 @@ def nearest_rank(values, percent):
 class Raw:
     """The raw CSV files in DuckDB."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, epoch=False):
         self.db = duckdb.connect(config={"threads": 2})
         self.db.execute(RAW.format(folder=folder))
+        for column in ["timeLogged", "timeQueued"] if epoch else []:
+            self.db.execute(f"""update raw set "{column}" = strftime(to_timestamp(cast("{column}" as bigint))
+                                at time zone 'UTC', '%Y-%m-%d %H:%M:%S+0000') where "{column}" <> ''""")
         self.db.execute(FILES)
         self.merge(ROLES)
 
@@ -283,6 +334,13 @@ class Raw:
         names = ", ".join(f"'{role}'" for role in roles)
         column = "f.role" if set(roles) <= set(ROLES) else "f.file"
         self.db.execute(EVENTS.format(roles=f"{column} in ({names})", alone="if(contains(file, '#'), file, '')"))
+        self.db.execute("create or replace temp table links as select 0 as report, 0 as delivery limit 0")
+        self.db.execute("create or replace table stored as select * from events")
+        # A scope that leaves out files or roles with deliveries is about what reports say themselves.
+        senders = {role for (role,) in self.ask("select distinct role from raw join files using (file) where type = 'd'")}
+        if set(roles) <= set(ROLES) and senders <= set(roles):
+            self.db.execute(LINKS)
+            self.db.execute(ATTRIBUTE)
 
     def ask(self, statement, *values):
         return self.db.execute(statement, list(values)).fetchall()
@@ -310,7 +368,43 @@ class Raw:
 # ------------------------------------------------------------------------------------------------------------- checks
 
 
-def check_truth(checks, pmtop, truth):
+def attributed(truth, raw, links):
+    """The truth's numbers by dimension, with reports where their delivery is: moved as the SQL over the CSVs finds them.
+    Providers, which the CSVs do not tell, come from the generator's truth about reports."""
+    by = {name: {value: {**flat(metrics)} for value, metrics in values.items()} for name, values in truth["by"].items()}
+    providers = {link["message_id"]: (link["provider"], link["provider_by_name"]) for link in links}
+    user = "if({0} = '', '', regexp_extract({0}, '^[^-_.]+'))"
+    dimensions = {
+        "domain": ("s.domain", "e.domain"), "job": ("s.campaign", "e.campaign"),
+        "user": (user.format("s.campaign"), user.format("e.campaign")), "vmta": ("s.vmta", "e.vmta"),
+        "pool": ("s.pool", "e.pool"), "source_ip": ("s.source_ip", "e.source_ip"),
+        "provider": ("if(e.type <> 'f', 'host', if(s.rcpt = '', '', 'name'))", "d.message_id"),
+    }
+    for dimension, (own, theirs) in dimensions.items():
+        rows = raw.ask(f"""
+            select {own}, {theirs}, count(*) filter (e.type = 'f' and e.feedback in ('', 'abuse')),
+                count(*) filter (e.type = 'rb'), count(*) filter (e.type in ('rb', 'rs'))
+            from links l join events e on l.report = e.event join stored s using (event)
+                join stored d on l.delivery = d.event group by all""")
+        for before, after, complaints, bounces, events in rows:
+            if dimension == "provider":
+                by_host, by_name = providers[after]
+                if before == "host" or (before == "name" and by_name):
+                    continue
+                before, after = "", by_host
+            for value, sign in [(before, -1), (after, 1)]:
+                cell = by[dimension].setdefault(value, {})
+                for name, n in [("complaints", complaints), ("remote_bounces", bounces), ("rb_events", events)]:
+                    cell[name] = (cell.get(name) or 0) + sign * n
+    return by
+
+
+def read_links(path):
+    with open(path, newline="", encoding="utf-8") as lines:
+        return list(csv.DictReader(lines))
+
+
+def check_truth(checks, pmtop, truth, by):
     totals = pmtop.totals()
     want = flat(truth["totals"])
     names = [*COUNTS, *MEANINGS, "merged_duplicates"]
@@ -320,14 +414,14 @@ def check_truth(checks, pmtop, truth):
     names = [*COUNTS, *MEANINGS]
     for dimension in DIMENSIONS:
         column = dimension.replace("-", "_")
-        wanted = {value: flat(metrics) for value, metrics in truth["by"][column].items()}
+        wanted = by[column]
         rows = pmtop.operations("--by", dimension)
         checks.report(f"b. operations --by {dimension} = truth ({len(wanted)} values)",
                       compare_rows(rows, column, wanted, names))
     others = [("domains", [], "domain"), ("domains", ["--by", "provider"], "provider"), ("jobs", [], "job"),
               ("users", [], "user"), ("latency", ["--by", "vmta"], "vmta"), ("risk", ["--by", "source-ip"], "source_ip")]
     for report, flags, column in others:
-        wanted = {value: flat(metrics) for value, metrics in truth["by"][column].items()}
+        wanted = by[column]
         rows = pmtop.json("report", report, *flags)
         if report == "risk":
             for row in rows:  # no latency and no distinct messages there
@@ -419,7 +513,7 @@ def availability(totals, types):
 
 
 def check_sql(checks, pmtop, raw, day):
-    names = [*COUNTS, "rb_events_file"]
+    names = SQL_COUNTS
     for name, flags, where, received, roles in scopes(raw, day):
         raw.merge(roles)
         carried = received and any(role.startswith("acct") for role in roles)
@@ -526,7 +620,7 @@ def check_parquet(checks, pmtop, truth, raw):
     for name, column in cells.items():
         keys = [("type", "record_type"), ("logged", "strftime(event_time at time zone 'UTC', '%Y-%m-%d %H:%M:%S+0000')"),
                 ("lower(rcpt)", "lower(recipient)"), (name, column)]
-        mine = "select " + ", ".join(text(key) for key, _ in keys) + " from events"
+        mine = "select " + ", ".join(text(key) for key, _ in keys) + " from stored"
         theirs = "select " + ", ".join(text(key) for _, key in keys) + f" from {parquet}"
         odd = raw.ask(f"select * from (({mine} except all {theirs}) union all ({theirs} except all {mine})) limit 4")
         checks.report(f"e. column {column} of every event = the CSVs", odd)
@@ -631,6 +725,7 @@ def check_variants(checks, make, options, work):
         truth = generate(options, folder / "logs", folder / "truth.json", *flags, seed=options.seed + number)
         pmtop = make(f"variant-{number}/catalog")
         pmtop.ingest(folder / "logs")
+        by = attributed(truth, Raw(folder / "logs", "--epoch" in flags), read_links(folder / "truth.csv"))
         name = f"h. {' '.join(flags)}: "
         names = [*COUNTS, *MEANINGS]
         totals = pmtop.totals()
@@ -641,9 +736,8 @@ def check_variants(checks, make, options, work):
             *([] if totals["scope"] == want["scope"] else [f"scope {totals['scope']}, want {want['scope']}"])])
         for dimension in DIMENSIONS:
             column = dimension.replace("-", "_")
-            wanted = {value: flat(metrics) for value, metrics in truth["by"][column].items()}
             checks.report(f"{name}--by {dimension} = truth",
-                          compare_rows(pmtop.operations("--by", dimension), column, wanted, names))
+                          compare_rows(pmtop.operations("--by", dimension), column, by[column], names))
         wanted = {value: flat(metrics) for value, metrics in truth["by"]["hour"].items() if value}
         checks.report(f"{name}--bucket hour = truth",
                       compare_rows(pmtop.operations("--bucket", "hour"), "bucket", wanted, names))
@@ -729,8 +823,8 @@ def main():
 
 
 def generate(options, logs, truth, *flags, seed):
-    subprocess.run([options.generate.absolute(), "--dir", logs, "--truth", truth, "--seed", str(seed), *map(str, flags)],
-                   check=True, capture_output=True)
+    subprocess.run([options.generate.absolute(), "--dir", logs, "--truth", truth, "--links", truth.with_suffix(".csv"),
+                    "--seed", str(seed), *map(str, flags)], check=True, capture_output=True)
     return json.loads(truth.read_text())
 
 
@@ -747,7 +841,7 @@ def check(options, work):
     raw = Raw(logs)
     checks.equal("a. the SQL over the CSVs finds the truth's events",
                  dict(raw.ask("select type, count(*) from events group by 1")), truth["events"])
-    check_truth(checks, pmtop, truth)
+    check_truth(checks, pmtop, truth, attributed(truth, raw, read_links(work / "truth.csv")))
     check_parquet(checks, pmtop, truth, raw)
     check_sql(checks, pmtop, raw, truth["start"])
     check_again(checks, pmtop, logs, work)

@@ -19,9 +19,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from check import COUNTS, ROLES, Checks, Pmtop, Raw, compare_rows, differences, flat, generate, near, rates
+from check import ROLES, SQL_COUNTS, Checks, Pmtop, Raw, compare_rows, differences, flat, generate, near, rates
 
-NAMES = [*COUNTS, "rb_events_file"]
+NAMES = SQL_COUNTS
 BUCKETS = {"minute": "1 minute", "quarter": "15 minute", "hour": "1 hour", "day": "1 day"}
 # Flag → the expression over the CSV's events; whether r rows carry it; whether case is ignored.
 FIELDS = {

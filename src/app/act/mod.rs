@@ -8,6 +8,7 @@ mod drilling;
 mod explaining;
 mod export;
 mod filing;
+mod following;
 mod incidents;
 mod keeping;
 mod moving;
@@ -15,6 +16,7 @@ mod order;
 mod overlays;
 mod palette;
 mod privacy;
+mod replies;
 mod scope;
 mod searching;
 
@@ -110,7 +112,8 @@ impl State {
             Action::NextMatch => return self.next_match(true),
             Action::PreviousMatch => return self.next_match(false),
             Action::Columns => self.open_columns(),
-            Action::FileDetails => return self.open_file(),
+            Action::Details => return self.open_details(),
+            Action::Journey | Action::JourneyOfRow => return self.open_journey(),
             Action::RetryFile => return self.retry_file(),
             Action::RemoveFile => return self.remove_file(),
             Action::Palette => self.open_palette(""),

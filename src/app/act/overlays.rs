@@ -34,6 +34,8 @@ impl State {
             Overlay::Columns(chooser) => self.columns_key(chooser, action, key),
             Overlay::Confirm(confirm) => self.confirm_key(confirm, key),
             Overlay::File(sheet) => self.file_key(sheet, action, key),
+            Overlay::Reply(sheet) => self.reply_key(sheet, action, key),
+            Overlay::Journey(sheet) => self.journey_key(sheet, action, key),
             Overlay::Explain(explaining) => self.explain_key(explaining, action, key),
             Overlay::Silence(silence) => self.silence_key(silence, action, key),
             Overlay::Note(prompt) => self.note_key(prompt, action, key),

@@ -20,8 +20,10 @@ impl State {
                     | Action::Tune
                     | Action::ShowIncident
                     | Action::Sql
+                    | Action::Details
+                    | Action::Journey
+                    | Action::JourneyOfRow
                     | Action::SqlOfPanel
-                    | Action::FileDetails
                     | Action::RetryFile
                     | Action::RemoveFile
                     | Action::AddFiles

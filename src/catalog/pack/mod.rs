@@ -17,6 +17,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 pub use build::{MOST_ROWS, build, lower_hash, message_hash};
+pub(super) use rows::reader as words_reader;
 
 use super::control::Segment;
 use super::{Catalog, Result, Snapshot, layout};
@@ -420,7 +421,7 @@ pub fn tidy(catalog: &Catalog, threads: usize, stop: &(dyn Fn() -> bool + Sync))
 /// Removes packs that belong to no segment.
 fn sweep(root: &Path, snapshot: &Snapshot) {
     let live: HashSet<PathBuf> = snapshot.segments.iter().map(|segment| root.join(path_of(segment))).collect();
-    let mut folders = vec![root.join("packs")];
+    let mut folders = vec![root.join("packs/events"), root.join("packs/copies")];
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
             let path = entry.path();

@@ -80,7 +80,8 @@ fn with_words(schema: &Schema) -> SchemaRef {
     Arc::new(Schema::new(fields))
 }
 
-fn reader(path: &Path) -> Result<ParquetRecordBatchReaderBuilder<std::fs::File>> {
+/// A reader that hands words over as dictionaries.
+pub(in crate::catalog) fn reader(path: &Path) -> Result<ParquetRecordBatchReaderBuilder<std::fs::File>> {
     let file = std::fs::File::open(path).map_err(|source| Error::Disk { path: path.to_owned(), source })?;
     let plain =
         ArrowReaderMetadata::load(&file, ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Optional))?;

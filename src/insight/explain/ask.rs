@@ -1,8 +1,9 @@
 //! Counts what an explanation needs: the cells of window and baseline, then the first contributor's course, rows and
 //! replies.
 
-use std::collections::HashMap;
 use std::sync::Arc;
+
+use hashbrown::HashMap;
 
 use super::baseline::{baseline, in_quarters};
 use super::metric::{Gauge, Metric};
@@ -14,7 +15,7 @@ use crate::catalog::rollup::{latency_bucket, log_gamma};
 use crate::event::Micros;
 use crate::query::field::Field;
 use crate::query::filter::Filter;
-use crate::query::joint::{Cell, Joint, Wish, dimension};
+use crate::query::joint::{Cell, Joint, What, Who, Wish, dimension};
 use crate::query::question::Failure;
 use crate::query::replies::ReplyGroup;
 use crate::query::scope::Scope;
@@ -28,6 +29,9 @@ pub const DEFAULT_WINDOW: Micros = DAY;
 /// How far before the window its beginning is looked for.
 const LEAD: Micros = DAY;
 const LEAST_LEAD: Micros = 2 * HOUR;
+
+/// A change that took more tenths of the window than this took all of it.
+const MOST_OF_TEN: i64 = 6;
 
 /// Replies that are told.
 const MOST_REPLIES: usize = 5;
@@ -127,13 +131,31 @@ fn p95(joint: &Joint) -> Option<i64> {
     Some(if bucket < 0 { 0 } else { (f64::from(bucket) * log_gamma()).exp().floor() as i64 })
 }
 
+/// What stands for a latency that is not slow, once cells are folded; a slow one is one more.
+const FAST: u16 = 1;
+
+/// Cells that tell slow latencies from others, and no more.
+fn fold(joint: Joint, slow: u16) -> Joint {
+    let mut sums: HashMap<(Who, What, u16), i64> = HashMap::new();
+    for cell in joint.cells {
+        let latency = match cell.latency {
+            0 => 0,
+            latency if latency <= slow => FAST,
+            _ => FAST + 1,
+        };
+        *sums.entry((cell.who, cell.what, latency)).or_default() += cell.n;
+    }
+    let cell = |((who, what, latency), n)| Cell { who, what, quarter: 0, latency, n };
+    Joint { cells: sums.into_iter().map(cell).collect() }
+}
+
 /// The metric whose change stands out most: by its first contributor, with a tenth of what is usual as noise.
 fn most_changed(now: &Joint, before: &Joint, weight: f64, slow: u16, words: &Words<'_>) -> Metric {
     let mut best = (0.0, Metric::Deferral);
     for metric in Metric::all() {
         let gauge = Gauge { metric, slow };
         let contrast = Contrast::new(now, before, weight, &gauge, words);
-        let (_, found) = super::localise::Finder::of(&contrast, words, metric.fields());
+        let (_, found) = super::localise::Finder::of(&contrast, words, metric.fields(), None);
         // Numbers of messages vary more than rates.
         let noise = if metric.is_rate() { 0.1 } else { 0.3 };
         let most = found.iter().map(|(_, found)| {
@@ -158,26 +180,67 @@ impl Asked<'_> {
         let baseline = baseline(range, oldest);
         let latency = request.metric.is_none_or(|metric| metric == Metric::Latency);
         let wish = Wish { dimensions: u8::MAX, quarters: false, latency };
-        let now = self.joint(range, &[], wish)?;
-        let before = self.joints(&baseline.ranges, &[], wish)?;
+        let mut now = self.joint(range, &[], wish)?;
+        let mut before = self.joints(&baseline.ranges, &[], wish)?;
         let word = |number: u32| self.engine.word(number);
         let fbl = |provider: &str| self.engine.is_fbl(provider);
         let words = Words { word: &word, fbl: &fbl };
         let slow_ms = request.slow_ms.or_else(|| p95(&before).or_else(|| p95(&now)));
         let slow = slow_ms.map_or(u16::MAX, |ms| place_of(latency_bucket(ms)));
+        // From here on a latency is slow or not: far fewer cells.
+        let folded = if latency { FAST } else { slow };
+        if latency {
+            (now, before) = (fold(now, slow), fold(before, slow));
+        }
         let metric = match request.metric {
             Some(metric) => metric,
-            None => most_changed(&now, &before, weight(range, &baseline), slow, &words),
+            None => most_changed(&now, &before, weight(range, &baseline), folded, &words),
         };
         let gauge = Gauge { metric, slow };
-        let mut found = explain(&now, &before, (range, baseline), &gauge, &words);
+        let mut found = explain(&now, &before, (range, baseline), &Gauge { metric, slow: folded }, &words);
         if metric == Metric::Latency {
             found.slow_ms = slow_ms;
         }
         if let Some(first) = found.contributors.first().cloned() {
             self.course(&mut found, &first, &gauge, oldest)?;
+            let all = Wish { latency: metric == Metric::Latency, ..wish };
+            self.focus(&mut found, &gauge, all, &words, oldest)?;
         }
         Ok(found)
+    }
+
+    /// Where a change took only a part of the window, that part says better where it is: the rest dilutes it, and jobs
+    /// that happened to run in it stand out.
+    fn focus(
+        &self,
+        found: &mut Explanation,
+        gauge: &Gauge,
+        wish: Wish,
+        words: &Words<'_>,
+        oldest: Micros,
+    ) -> Result<(), Failure> {
+        let Some(onset) = found.onset else { return Ok(()) };
+        let (from, until) = found.window;
+        let part = in_quarters((onset.from.max(from), onset.last.min(until)));
+        if part.1 <= part.0 || (part.1 - part.0) * 10 > (until - from) * MOST_OF_TEN {
+            return Ok(());
+        }
+        let compared = baseline(part, oldest);
+        let now = self.joint(part, &[], wish)?;
+        let before = self.joints(&compared.ranges, &[], wish)?;
+        let closer = explain(&now, &before, (part, compared.clone()), gauge, words);
+        let Some(first) = closer.contributors.first().filter(|_| closer.up == found.up) else { return Ok(()) };
+        let is_other = found.contributors.first().is_none_or(|known| known.filters != first.filters);
+        if is_other {
+            found.series.clear();
+            self.course(found, first, gauge, oldest)?;
+        }
+        found.verdict = closer.verdict;
+        found.values = closer.values;
+        found.not_involved = closer.not_involved;
+        found.contributors = closer.contributors;
+        found.focus = Some((part, compared));
+        Ok(())
     }
 
     fn joint(&self, range: (Micros, Micros), more: &[Filter], wish: Wish) -> Result<Joint, Failure> {
@@ -212,9 +275,9 @@ impl Asked<'_> {
         let seen = self.beats(range, &filters, gauge, wish)?;
         let usual = first.usual_rate();
         let mut before: HashMap<Micros, i64> = HashMap::new();
-        let (start, _) = in_quarters(found.window);
+        let (_, end) = in_quarters(found.window);
         // Volume has a course of its own over the day, known where the baseline has the same hours.
-        let shifts: Vec<Micros> = found.baseline.ranges.iter().map(|range| start - range.0).collect();
+        let shifts: Vec<Micros> = found.baseline.ranges.iter().map(|range| end - range.1).collect();
         let is_shifted = shifts.iter().all(|shift| shift % DAY == 0 && *shift > 0);
         if usual.is_none() && is_shifted {
             for shift in &shifts {
@@ -298,8 +361,10 @@ impl Asked<'_> {
         catalogue: &Catalogue,
     ) -> Result<Vec<ReplyShare>, Failure> {
         filters.extend(found.metric.filters());
-        let now = self.grouped(&[found.window], &filters).await?;
-        let before = self.grouped(&found.baseline.ranges, &filters).await?;
+        let (window, compared) =
+            found.focus.as_ref().map_or((found.window, &found.baseline), |(part, compared)| (*part, compared));
+        let now = self.grouped(&[window], &filters).await?;
+        let before = self.grouped(&compared.ranges, &filters).await?;
         Ok(dominant(now, &before, found, catalogue, self.engine.masks()))
     }
 }
@@ -326,10 +391,10 @@ fn dominant(
     for group in now {
         let key = (Arc::from(group.template.as_str()), group.class.clone());
         match groups.entry(key) {
-            std::collections::hash_map::Entry::Vacant(entry) => {
+            hashbrown::hash_map::Entry::Vacant(entry) => {
                 entry.insert(group);
             }
-            std::collections::hash_map::Entry::Occupied(mut entry) => {
+            hashbrown::hash_map::Entry::Occupied(mut entry) => {
                 let known = entry.get_mut();
                 // The words of the provider with most of them.
                 let n = known.n + group.n;

@@ -26,8 +26,13 @@ fn shifted((from, until): (Micros, Micros), unit: Micros, most: i64, oldest: Mic
     let long = until - from;
     let step = unit * (long + unit - 1).div_euclid(unit).max(1);
     // A log whose first row is a little late still covers its first day.
-    let reach = |begin: Micros| begin + long / 10 >= oldest;
-    (1..=most).map(|n| (from - n * step, until - n * step)).take_while(|(from, _)| reach(*from)).collect()
+    let reach = |begin: Micros| begin + long / 4 >= oldest;
+    let first = floor(oldest, QUARTER);
+    (1..=most)
+        .map(|n| (from - n * step, until - n * step))
+        .take_while(|(from, _)| reach(*from))
+        .map(|(from, until)| (from.max(first), until))
+        .collect()
 }
 
 /// What a window is compared with, given the first event of all; no ranges where there is nothing before it.

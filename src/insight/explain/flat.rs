@@ -45,7 +45,8 @@ fn numbers(found: &Contributor) -> [(&'static str, Unit, Value); 11] {
         ("base_rate", Unit::Fraction, found.base_rate().into()),
         ("excess", Unit::Number, float(found.excess)),
         ("lift", Unit::Number, found.lift().map(|lift| (lift * 1000.0).round() / 1000.0).into()),
-        ("p", Unit::Number, Value::Float(found.p)),
+        // Smaller ones are as good as none, and hard to read.
+        ("p", Unit::Number, Value::Float(found.p.max(1e-15))),
     ]
 }
 
@@ -95,8 +96,11 @@ pub fn object(what: &Explanation) -> Json {
         "began_exact": what.onset.map(|onset| onset.exact),
         "began_earlier": what.onset.map(|onset| onset.earlier),
         "ended_at": what.onset.and_then(|onset| onset.until).map(iso),
+        "last_seen_at": what.onset.map(|onset| iso(onset.last)),
         "hits_since": what.onset.map(|onset| onset.hits),
         "of_since": what.onset.and_then(|onset| of(onset.of)),
+        "focus_from": what.focus.as_ref().map(|((from, _), _)| iso(*from)),
+        "focus_to": what.focus.as_ref().map(|((_, to), _)| iso(*to)),
         "sentences": sentences(what),
         "baseline": what.baseline.ranges.iter()
             .map(|(from, to)| json!({"from": iso(*from), "to": iso(*to)})).collect::<Vec<_>>(),

@@ -5,7 +5,7 @@ use std::cmp::Reverse;
 use std::sync::Arc;
 
 use super::metric::Gauge;
-use super::model::{Contrast, Row, Sums, WIDTH, Words};
+use super::model::{Contrast, Row, Sums, WIDTH, Words, sums_by_value};
 use crate::query::field::Field;
 use crate::query::joint::{Joint, dimension, field_of};
 
@@ -74,14 +74,23 @@ const NOTABLE: f64 = 12.0;
 const LEAST_LIFT: f64 = 1.15;
 /// The least part of the whole change that a further contributor holds.
 const LEAST_SHARE: f64 = 0.05;
+/// A set is only part of the story if the rest of a value that holds it has at least this part of the value's change, and
+/// at least so many times what is usual.
+const REST_SHARE: f64 = 0.08;
+const REST_LIFT: f64 = 3.0;
+/// Sets are about as good if they are worse than the best by no more than this part; and those of as many values.
+const NEAR: f64 = 0.005;
+const NEAR_ALIKE: f64 = 0.03;
 /// The most contributors.
 const MOST: usize = 8;
+/// Values of each dimension and direction that are looked at more than once.
+const KEPT: usize = 16;
 /// Values of each dimension that are tried in pairs.
 const TRIED: usize = 8;
 const ALL_TRIED: usize = TRIED * WIDTH;
 
 /// Values by dimension and place; none: all rows.
-pub(super) type Set = Vec<(usize, u32)>;
+pub(super) type Set = Vec<(usize, u8)>;
 
 #[derive(Debug, Clone)]
 struct Candidate {
@@ -121,6 +130,8 @@ fn steady(x: f64) -> i64 {
 /// Looks for where a change is.
 pub(super) struct Finder<'a> {
     pub contrast: &'a Contrast,
+    /// The rows, with values that deviate least as one value.
+    rows: Arc<[Row]>,
     pub words: &'a Words<'a>,
     /// Places of the dimensions that may be named, the preferred ones first.
     pub allowed: Vec<usize>,
@@ -128,31 +139,38 @@ pub(super) struct Finder<'a> {
 }
 
 impl<'a> Finder<'a> {
-    pub(super) fn new(contrast: &'a Contrast, words: &'a Words<'a>, allowed: &[Field], up: bool) -> Self {
-        let is_open = |index: &usize| contrast.carried[*index] && contrast.values[*index].len() > 1;
-        let allowed = allowed.iter().filter_map(|field| dimension(*field)).filter(is_open).collect();
-        Self { contrast, words, allowed, up }
+    fn new(contrast: &'a Contrast, rows: Arc<[Row]>, words: &'a Words<'a>, allowed: &[usize], up: bool) -> Self {
+        Self { contrast, rows, words, allowed: allowed.to_vec(), up }
     }
 
-    /// Looks for a rise and for a drop, and keeps what is greater, with what holds it.
+    /// Looks for a rise or a drop with what holds it; where that is open for both, and keeps what is greater.
     pub(super) fn of(
         contrast: &'a Contrast,
         words: &'a Words<'a>,
         allowed: &[Field],
+        is_rise: Option<bool>,
     ) -> (Self, Vec<(Set, Contributor)>) {
-        let up = Self::new(contrast, words, allowed, true);
-        let down = Self::new(contrast, words, allowed, false);
-        let (rises, drops) = (up.contributors(), down.contributors());
-        let held = |found: &[(Set, Contributor)]| found.iter().map(|(_, found)| steady(found.excess.abs())).max();
-        match (held(&rises), held(&drops)) {
-            (rise, drop) if rise > drop => (up, rises),
-            (None, None) if contrast.all.excess() >= 0.0 => (up, rises),
-            _ => (down, drops),
-        }
+        let is_open = |index: &usize| contrast.carried[*index] && contrast.several[*index];
+        let allowed: Vec<usize> = allowed.iter().filter_map(|field| dimension(*field)).filter(is_open).collect();
+        let rows: Arc<[Row]> = contrast.coarse(&notable_values(contrast, words, &allowed)).into();
+        let [up, down] = [true, false].map(|up| Self::new(contrast, Arc::clone(&rows), words, &allowed, up));
+        let active = vec![true; rows.len()];
+        let held = |finder: &Self| finder.best(&active, &mut Vec::new()).map(|best| steady(best.sums.excess().abs()));
+        let finder = match is_rise {
+            Some(true) => up,
+            Some(false) => down,
+            None => match (held(&up), held(&down)) {
+                (rise, drop) if rise > drop => up,
+                (None, None) if contrast.all.excess() >= 0.0 => up,
+                _ => down,
+            },
+        };
+        let found = finder.contributors();
+        (finder, found)
     }
 
-    pub(super) fn word(&self, index: usize, place: u32) -> Arc<str> {
-        (self.words.word)(self.contrast.values[index].get(place as usize).copied().unwrap_or_default())
+    pub(super) fn word(&self, index: usize, place: u8) -> Arc<str> {
+        (self.words.word)(self.contrast.values[index].get(usize::from(place)).copied().unwrap_or_default())
     }
 
     pub(super) fn named(&self, set: &Set) -> Vec<(Field, String)> {
@@ -161,8 +179,9 @@ impl<'a> Finder<'a> {
             .collect()
     }
 
-    fn enough(sums: &Sums) -> bool {
-        if sums.of > 0.0 { sums.of >= FEW } else { sums.hits.max(sums.expected) >= FEW }
+    /// Whether a set is worth looking at. Complaints may carry what no delivery has: that is out of nothing.
+    fn enough(&self, sums: &Sums) -> bool {
+        if self.contrast.all.of > 0.0 { sums.of >= FEW } else { sums.hits.max(sums.expected) >= FEW }
     }
 
     fn candidate(&self, set: Set, sums: Sums) -> Candidate {
@@ -172,10 +191,10 @@ impl<'a> Finder<'a> {
 
     /// The values of a dimension that deviate, the farthest first.
     fn singles(&self, index: usize, active: &[bool]) -> Vec<Candidate> {
-        let sums = self.contrast.by_value(index, |at, _| active[at]);
-        let mut found: Vec<Candidate> = (0u32..)
+        let sums = sums_by_value(&self.rows, index, self.contrast.values[index].len(), |at, _| active[at]);
+        let mut found: Vec<Candidate> = (0u8..=u8::MAX)
             .zip(sums)
-            .filter(|(place, sums)| !self.contrast.empty[index][*place as usize] && Self::enough(sums))
+            .filter(|(place, sums)| !self.contrast.empty[index][usize::from(*place)] && self.enough(sums))
             .map(|(place, sums)| self.candidate(vec![(index, place)], sums))
             .filter(|candidate| candidate.gain > 0.0)
             .collect();
@@ -184,18 +203,18 @@ impl<'a> Finder<'a> {
     }
 
     /// Pairs of values that deviate.
-    fn pairs(&self, tried: &[(usize, u32)], active: &[bool]) -> Vec<Candidate> {
+    fn pairs(&self, tried: &[(usize, u8)], active: &[bool]) -> Vec<Candidate> {
         let mut number: [Vec<u8>; WIDTH] =
             std::array::from_fn(|index| vec![u8::MAX; self.contrast.values[index].len()]);
         for (at, (index, place)) in (0u8..).zip(tried) {
-            number[*index][*place as usize] = at;
+            number[*index][usize::from(*place)] = at;
         }
         let mut sums = vec![Sums::default(); ALL_TRIED * ALL_TRIED];
-        for (_, row) in self.contrast.rows.iter().enumerate().filter(|(at, _)| active[*at]) {
+        for (_, row) in self.rows.iter().enumerate().filter(|(at, _)| active[*at]) {
             let mut held = [0usize; WIDTH];
             let mut many = 0;
             for index in 0..WIDTH {
-                let at = number[index][row.at[index] as usize];
+                let at = number[index][usize::from(row.at[index])];
                 if at != u8::MAX {
                     held[many] = usize::from(at);
                     many += 1;
@@ -212,7 +231,7 @@ impl<'a> Finder<'a> {
         for (a, first) in tried.iter().enumerate() {
             for (b, second) in tried.iter().enumerate().skip(a + 1) {
                 let sums = sums[a * ALL_TRIED + b];
-                if first.0 != second.0 && Self::enough(&sums) {
+                if first.0 != second.0 && self.enough(&sums) {
                     found.push(self.candidate(vec![*first, *second], sums));
                 }
             }
@@ -230,7 +249,7 @@ impl<'a> Finder<'a> {
     /// The set that deviates most among the active rows.
     fn best(&self, active: &[bool], tested: &mut Vec<f64>) -> Option<Candidate> {
         let mut all = Sums::default();
-        let rows = self.contrast.rows.iter().enumerate();
+        let rows = self.rows.iter().enumerate();
         rows.filter(|(at, _)| active[*at]).for_each(|(_, row)| all.add(&row.sums));
         let mut candidates = vec![self.candidate(Vec::new(), all)];
         let mut tried = Vec::new();
@@ -244,11 +263,40 @@ impl<'a> Finder<'a> {
         candidates.retain(|candidate| is_notable(&candidate.sums, self.up));
         let most = candidates.iter().map(|candidate| candidate.gain).fold(0.0, f64::max);
         // Sets that are about as good are told apart by how they read.
-        let nearly = most - 2.0 - 0.02 * most;
-        candidates.into_iter().filter(|candidate| candidate.gain >= nearly).min_by_key(|candidate| {
+        let first = candidates.iter().max_by_key(|candidate| steady(candidate.gain))?;
+        let near = candidates.iter().filter(|candidate| {
+            // Which of two values is named matters less than how many are.
+            let slack = if candidate.set.len() == first.set.len() { NEAR_ALIKE } else { NEAR };
+            candidate.gain >= most - 4.0 - slack * most
+        });
+        let best = near.min_by_key(|candidate| {
             let (filters, rank, named) = self.awkwardness(&candidate.set);
             (filters, rank, Reverse(steady(candidate.gain)), named)
-        })
+        })?;
+        Some(self.whole_of(best, &candidates).unwrap_or(best).clone())
+    }
+
+    /// A value that holds a set and whose other rows are hit, too: an address that some providers have listed is the address.
+    fn whole_of<'c>(&self, part: &Candidate, candidates: &'c [Candidate]) -> Option<&'c Candidate> {
+        let holds = |value: &(usize, u8)| match &*part.set {
+            [] => false,
+            // Of one value by what both have together: all that the part has.
+            [own] => {
+                let both = |other: &&Candidate| matches!(&*other.set, [a, b] if (a == own && b == value) || (a == value && b == own));
+                let shared = candidates.iter().find(both);
+                own.0 != value.0 && shared.is_some_and(|shared| shared.sums.mass() >= 0.995 * part.sums.mass())
+            }
+            pair => pair.contains(value),
+        };
+        let is_whole = |whole: &&Candidate| {
+            let rest = whole.sums.less(&part.sums);
+            let (least, most) = if self.up { (rest.expected, rest.hits) } else { (rest.hits, rest.expected) };
+            is_notable(&rest, self.up)
+                && most >= REST_LIFT * least
+                && rest.excess().abs() >= REST_SHARE * whole.sums.excess().abs()
+        };
+        let wholes = candidates.iter().filter(|other| matches!(&*other.set, [value] if holds(value)));
+        wholes.filter(is_whole).max_by_key(|whole| steady(whole.gain))
     }
 
     /// The chance that window and baseline (or expectation, where there is no baseline) are alike.
@@ -264,7 +312,7 @@ impl<'a> Finder<'a> {
 
     /// Sets that hold the change, the greatest first; none has a row of another.
     pub(super) fn contributors(&self) -> Vec<(Set, Contributor)> {
-        let mut active = vec![true; self.contrast.rows.len()];
+        let mut active = vec![true; self.rows.len()];
         let mut tested = Vec::new();
         let mut found: Vec<(Set, Sums)> = Vec::new();
         while found.len() < MOST {
@@ -274,7 +322,7 @@ impl<'a> Finder<'a> {
             if !found.is_empty() && best.sums.excess().abs() < LEAST_SHARE * whole {
                 break;
             }
-            for (active, row) in active.iter_mut().zip(&self.contrast.rows) {
+            for (active, row) in active.iter_mut().zip(self.rows.iter()) {
                 *active &= !is_in(row, &best.set);
             }
             let is_all = best.set.is_empty();
@@ -301,7 +349,7 @@ impl<'a> Finder<'a> {
 
     /// The single values that deviate most; they overlap.
     pub(super) fn values(&self, most: usize, whole: f64) -> Vec<Contributor> {
-        let active = vec![true; self.contrast.rows.len()];
+        let active = vec![true; self.rows.len()];
         let mut found: Vec<Candidate> = Vec::new();
         let mut tested = Vec::new();
         for index in &self.allowed {
@@ -351,15 +399,15 @@ impl<'a> Finder<'a> {
         for index in 0..WIDTH {
             if set.iter().any(|(known, _)| *known == index)
                 || !self.contrast.carried[index]
-                || self.contrast.values[index].len() < 2
+                || !self.contrast.several[index]
             {
                 continue;
             }
-            let sums = self.contrast.by_value(index, |_, row| is_in(row, set));
-            let Some((place, most)) = (0u32..)
+            let sums = self.contrast.by_value(index, |row| is_in(row, set));
+            let Some((place, most)) = (0u8..=u8::MAX)
                 .zip(sums.iter().map(Sums::mass))
                 .max_by(|a, b| a.1.total_cmp(&b.1))
-                .filter(|(place, most)| *most >= 0.98 * own && !self.contrast.empty[index][*place as usize])
+                .filter(|(place, most)| *most >= 0.98 * own && !self.contrast.empty[index][usize::from(*place)])
             else {
                 continue;
             };
@@ -372,6 +420,27 @@ impl<'a> Finder<'a> {
         }
         (same, within)
     }
+}
+
+/// By dimension and place, the values that deviate most, up or down.
+fn notable_values(contrast: &Contrast, words: &Words<'_>, allowed: &[usize]) -> [[bool; 256]; WIDTH] {
+    let mut kept = [[false; 256]; WIDTH];
+    for index in allowed {
+        let sums = contrast.by_value(*index, |_| true);
+        for up in [true, false] {
+            let mut found: Vec<(Reverse<i64>, Arc<str>, usize)> = sums
+                .iter()
+                .enumerate()
+                .filter(|(place, _)| !contrast.empty[*index][*place])
+                .map(|(place, sums)| (steady(gain(sums.hits, sums.expected, up)), place))
+                .filter(|(gain, _)| *gain > 0)
+                .map(|(gain, place)| (Reverse(gain), (words.word)(contrast.values[*index][place]), place))
+                .collect();
+            found.sort();
+            found.iter().take(KEPT).for_each(|(.., place)| kept[*index][*place] = true);
+        }
+    }
+    kept
 }
 
 /// G of two proportions, one degree of freedom.
@@ -416,16 +485,16 @@ fn corrected(p: f64, tested: &[f64]) -> f64 {
 }
 
 /// Where a change is: sets of one or two values among `allowed` (the preferred fields first), the greatest first.
-/// `weight`: the length of the window over that of the baseline.
+/// `weight`: the length of the window over that of the baseline. `is_rise`: whether a rise or a drop is looked for, if
+/// that is known.
 pub fn localise(
-    window: &Joint,
-    base: &Joint,
-    weight: f64,
+    (window, base, weight): (&Joint, &Joint, f64),
     gauge: &Gauge,
     allowed: &[Field],
+    is_rise: Option<bool>,
     words: &Words<'_>,
 ) -> Vec<Contributor> {
     let contrast = Contrast::new(window, base, weight, gauge, words);
-    let (_, found) = Finder::of(&contrast, words, allowed);
+    let (_, found) = Finder::of(&contrast, words, allowed, is_rise);
     found.into_iter().map(|(_, contributor)| contributor).collect()
 }

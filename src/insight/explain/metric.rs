@@ -187,6 +187,10 @@ impl Metric {
         use Field::{Domain, Job, Pool, Provider, SenderDomain, SourceIp, User, Vmta};
         match self {
             Self::Auth => &[SenderDomain, Provider, SourceIp, Vmta, Pool, User, Job, Domain],
+            // What recipients and their addresses say is about who sends.
+            Self::Hard | Self::Complaint => &[Job, User, SenderDomain, Provider, SourceIp, Vmta, Pool, Domain],
+            // A job ends and another begins: that is no change.
+            Self::Volume => &[Provider, User, SenderDomain, SourceIp, Vmta, Pool, Domain],
             _ => &[Provider, SourceIp, Vmta, Pool, Job, User, SenderDomain, Domain],
         }
     }

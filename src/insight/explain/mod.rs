@@ -156,6 +156,8 @@ pub struct Explanation {
     pub baseline: Baseline,
     /// The length of the window over that of the baseline.
     pub weight: f64,
+    /// The part of the window, with what it is compared with, that contributors are about, where the change took only a part.
+    pub focus: Option<((Micros, Micros), Baseline)>,
     /// For latency: a delivery slower than this is slow, in milliseconds.
     pub slow_ms: Option<i64>,
     /// In all.
@@ -193,8 +195,10 @@ pub fn explain(
 ) -> Explanation {
     let weight = weight(range, &baseline);
     let contrast = Contrast::new(window, base, weight, gauge, words);
-    let (finder, found) = Finder::of(&contrast, words, gauge.metric.fields());
     let total = total(&contrast, gauge.metric, weight);
+    // A volume is asked of as a whole; of a rate, what became worse may hide behind what became better.
+    let is_rise = if gauge.metric.is_rate() { None } else { Some(total.excess >= 0.0) };
+    let (finder, found) = Finder::of(&contrast, words, gauge.metric.fields(), is_rise);
     let verdict = verdict(&contrast, gauge.metric, &total, &found);
     let held: f64 = found.iter().map(|(_, found)| found.excess.abs()).sum();
     let whole = contrast.all.excess().abs().max(held);
@@ -210,6 +214,7 @@ pub fn explain(
         window: range,
         baseline,
         weight,
+        focus: None,
         slow_ms: None,
         moved: if said && gauge.metric.is_rate() && contrast.has_base { moved(&finder) } else { None },
         values: if said { finder.values(MOST_VALUES, whole) } else { Vec::new() },
@@ -273,10 +278,10 @@ fn verdict(contrast: &Contrast, metric: Metric, total: &Total, found: &[(Set, Co
 fn moved(finder: &Finder<'_>) -> Option<Moved> {
     let all = &finder.contrast.all;
     let overall = all.base_hits / all.base_of;
-    let mut best: Option<(f64, usize, u32, Sums)> = None;
+    let mut best: Option<(f64, usize, u8, Sums)> = None;
     for index in &finder.allowed {
-        for (place, sums) in (0u32..).zip(finder.contrast.by_value(*index, |_, _| true)) {
-            if sums.base_of < 30.0 || finder.contrast.empty[*index][place as usize] {
+        for (place, sums) in (0u8..=u8::MAX).zip(finder.contrast.by_value(*index, |_| true)) {
+            if sums.base_of < 30.0 || finder.contrast.empty[*index][usize::from(place)] {
                 continue;
             }
             let effect = (sums.base_hits / sums.base_of - overall) * (sums.of - sums.base_of / all.base_of * all.of);
@@ -303,7 +308,7 @@ fn not_involved(finder: &Finder<'_>, set: &Set) -> Vec<NotInvolved> {
     for (at, (index, place)) in set.iter().enumerate() {
         let beside: Set = set.iter().enumerate().filter(|(other, _)| *other != at).map(|(_, pair)| *pair).collect();
         let is_sibling = |row: &model::Row| is_in(row, &beside) && row.at[*index] != *place;
-        let by_value = contrast.by_value(*index, |_, row| is_sibling(row));
+        let by_value = contrast.by_value(*index, is_sibling);
         let values = by_value.iter().filter(|sums| sums.of + sums.hits + sums.expected > 0.0).count();
         let mut sums = Sums::default();
         by_value.iter().for_each(|value| sums.add(value));
@@ -323,7 +328,7 @@ fn not_involved(finder: &Finder<'_>, set: &Set) -> Vec<NotInvolved> {
         if set.iter().any(|(known, _)| known == index) {
             continue;
         }
-        let by_value = contrast.by_value(*index, |_, row| is_in(row, set));
+        let by_value = contrast.by_value(*index, |row| is_in(row, set));
         let mut all = Sums::default();
         by_value.iter().for_each(|value| all.add(value));
         let size = |sums: &Sums| if all.of > 0.0 { sums.of } else { sums.expected };

@@ -54,6 +54,16 @@ impl Sums {
         self.expected += other.expected;
     }
 
+    pub(super) fn less(&self, other: &Self) -> Self {
+        Self {
+            hits: self.hits - other.hits,
+            of: self.of - other.of,
+            base_hits: self.base_hits - other.base_hits,
+            base_of: self.base_of - other.base_of,
+            expected: self.expected - other.expected,
+        }
+    }
+
     pub(super) fn excess(&self) -> f64 {
         self.hits - self.expected
     }
@@ -68,7 +78,7 @@ impl Sums {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Row {
     /// By dimension, the place of its value in [`Contrast::values`].
-    pub at: [u32; WIDTH],
+    pub at: [u8; WIDTH],
     pub sums: Sums,
 }
 
@@ -76,13 +86,15 @@ pub(super) struct Row {
 #[derive(Debug, Default)]
 pub(super) struct Contrast {
     pub rows: Vec<Row>,
-    /// By dimension, the numbers of its values.
+    /// By dimension, the numbers of its values; 0 for what is no value.
     pub values: [Vec<u32>; WIDTH],
     pub all: Sums,
     /// Whether the baseline has anything.
     pub has_base: bool,
-    /// By dimension and place, whether the value is the empty word.
+    /// By dimension and place, whether it is no value.
     pub empty: [Vec<bool>; WIDTH],
+    /// By dimension, whether rows differ in it.
+    pub several: [bool; WIDTH],
     /// By dimension, whether the rows that count carry it.
     pub carried: [bool; WIDTH],
 }
@@ -92,57 +104,133 @@ const fn float(n: i64) -> f64 {
     n as f64
 }
 
+/// Values of a dimension that keep their names: those with most hits, and those with most rows. The others cannot be
+/// what a change hangs on, and are one value together.
+const BY_HITS: usize = 190;
+const BY_ROWS: usize = 60;
+
+/// The places of what is no value: all others together, and nothing.
+const REST: u8 = 0;
+const NOTHING: u8 = 1;
+
+/// What counts of a cell.
+struct Counted<'a> {
+    who: &'a Who,
+    is_window: bool,
+    hits: f64,
+    of: f64,
+}
+
+fn counted<'a>(window: &'a Joint, base: &'a Joint, gauge: &Gauge, words: &Words<'_>) -> Vec<Counted<'a>> {
+    let provider = dimension(Field::Provider).unwrap_or_default();
+    let mut fbl: HashMap<u32, bool> = HashMap::new();
+    let mut out = Vec::new();
+    for (joint, is_window) in [(window, true), (base, false)] {
+        for cell in &joint.cells {
+            let name = cell.who[provider];
+            let fbl = *fbl.entry(name).or_insert_with(|| (words.fbl)(&(words.word)(name)));
+            let (hits, of) = gauge.count(cell, fbl);
+            if hits != 0 || of != 0 {
+                out.push(Counted { who: &cell.who, is_window, hits: float(hits), of: float(of) });
+            }
+        }
+    }
+    out
+}
+
+/// By number of a word, its place among the values of a dimension that keep their names; and these values.
+fn places(cells: &[Counted<'_>], index: usize, weight: f64, words: &Words<'_>) -> (Vec<u8>, Vec<u32>) {
+    let most = cells.iter().map(|cell| cell.who[index] as usize).max().unwrap_or_default();
+    // Hits, or those of the baseline where there are more; and rows.
+    let mut sums = vec![(0.0, 0.0, 0.0); most + 1];
+    for cell in cells {
+        let sum = &mut sums[cell.who[index] as usize];
+        if cell.is_window {
+            sum.0 += cell.hits;
+            sum.1 += cell.of;
+        } else {
+            sum.2 += (cell.hits + cell.of) * weight;
+        }
+    }
+    let mut seen: Vec<(u32, f64, f64)> = (0u32..)
+        .zip(&sums)
+        .filter(|(number, sum)| *number != 0 && (sum.0 > 0.0 || sum.1 > 0.0 || sum.2 > 0.0))
+        .map(|(number, sum)| (number, sum.0, if sum.1 > 0.0 { sum.1 } else { sum.2 }))
+        .collect();
+    let mut kept: Vec<u32> = Vec::new();
+    if seen.len() <= BY_HITS + BY_ROWS {
+        kept.extend(seen.iter().map(|(number, ..)| *number));
+    } else {
+        // Numbers of words are as they happened to be met: ties are broken by the words.
+        for (most, pick) in [(BY_HITS, false), (BY_ROWS, true)] {
+            let key = |value: &(u32, f64, f64)| if pick { value.2 } else { value.1 };
+            seen.retain(|(number, ..)| !kept.contains(number));
+            seen.sort_by(|a, b| key(b).total_cmp(&key(a)));
+            let limit = seen.get(most).map_or(0.0, key);
+            kept.extend(seen.iter().take_while(|value| key(value) > limit).map(|(number, ..)| *number));
+            let room = (most + if pick { BY_HITS } else { 0 }).saturating_sub(kept.len());
+            let mut tied: Vec<(Arc<str>, u32)> = seen
+                .iter()
+                .skip_while(|value| key(value) > limit)
+                .take_while(|value| key(value) >= limit && limit > 0.0)
+                .map(|(number, ..)| ((words.word)(*number), *number))
+                .collect();
+            tied.sort();
+            kept.extend(tied.into_iter().take(room).map(|(_, number)| number));
+        }
+    }
+    let mut places = vec![REST; most + 1];
+    places[0] = NOTHING;
+    for (place, number) in (NOTHING + 1..=u8::MAX).zip(&kept) {
+        places[*number as usize] = place;
+    }
+    (places, [0, 0].into_iter().chain(kept).collect())
+}
+
 impl Contrast {
     /// Puts window and baseline beside each other. `weight`: the length of the window over that of the baseline.
     pub(super) fn new(window: &Joint, base: &Joint, weight: f64, gauge: &Gauge, words: &Words<'_>) -> Self {
-        let provider = dimension(Field::Provider).unwrap_or_default();
-        let mut fbl: HashMap<u32, bool> = HashMap::new();
-        let mut sums: HashMap<Who, Sums> = HashMap::new();
-        for (joint, is_window) in [(window, true), (base, false)] {
-            for cell in &joint.cells {
-                let name = cell.who[provider];
-                let fbl = *fbl.entry(name).or_insert_with(|| (words.fbl)(&(words.word)(name)));
-                let (hits, of) = gauge.count(cell, fbl);
-                if hits == 0 && of == 0 {
-                    continue;
-                }
-                let sums = sums.entry(cell.who).or_default();
-                if is_window {
-                    sums.hits += float(hits);
-                    sums.of += float(of);
-                } else {
-                    sums.base_hits += float(hits);
-                    sums.base_of += float(of);
-                }
+        let cells = counted(window, base, gauge, words);
+        let mut contrast = Self::default();
+        let mut all: [Vec<u8>; WIDTH] = Default::default();
+        for (index, all) in all.iter_mut().enumerate() {
+            let (places, values) = places(&cells, index, weight, words);
+            contrast.values[index] = values;
+            *all = places;
+        }
+        let mut at: HashMap<[u8; WIDTH], u32> = HashMap::new();
+        for cell in &cells {
+            let who: [u8; WIDTH] = std::array::from_fn(|index| all[index][cell.who[index] as usize]);
+            let next = u32::try_from(contrast.rows.len()).unwrap_or_default();
+            let place = *at.entry(who).or_insert_with(|| {
+                contrast.rows.push(Row { at: who, sums: Sums::default() });
+                next
+            });
+            let sums = &mut contrast.rows[place as usize].sums;
+            if cell.is_window {
+                sums.hits += cell.hits;
+                sums.of += cell.of;
+            } else {
+                sums.base_hits += cell.hits;
+                sums.base_of += cell.of;
             }
         }
-        let mut contrast = Self::default();
-        let mut places: [HashMap<u32, u32>; WIDTH] = std::array::from_fn(|_| HashMap::new());
-        contrast.rows = sums
-            .into_iter()
-            .map(|(who, sums)| {
-                let at = std::array::from_fn(|index| {
-                    *places[index].entry(who[index]).or_insert_with(|| {
-                        contrast.values[index].push(who[index]);
-                        u32::try_from(contrast.values[index].len() - 1).unwrap_or_default()
-                    })
-                });
-                Row { at, sums }
-            })
-            .collect();
-        contrast.expect(weight, gauge, words);
+        for index in 0..WIDTH {
+            let mut there = [false; 256];
+            contrast.rows.iter().for_each(|row| there[usize::from(row.at[index])] = true);
+            contrast.several[index] = there.iter().filter(|there| **there).count() > 1;
+            contrast.empty[index] = contrast.values[index].iter().map(|value| *value == 0).collect();
+        }
+        contrast.expect(weight, gauge);
         contrast
     }
 
     /// Fills in what was to be expected.
-    fn expect(&mut self, weight: f64, gauge: &Gauge, words: &Words<'_>) {
+    fn expect(&mut self, weight: f64, gauge: &Gauge) {
         let mut all = Sums::default();
         self.rows.iter().for_each(|row| all.add(&row.sums));
         let is_rate = gauge.metric.is_rate();
         self.has_base = if is_rate { all.base_of > 0.0 } else { all.base_hits > 0.0 };
-        self.empty = std::array::from_fn(|index| {
-            self.values[index].iter().map(|value| (words.word)(*value).is_empty()).collect()
-        });
         self.carried = self.carried_by_hits(&all);
         if !is_rate {
             self.rows.iter_mut().for_each(|row| row.sums.expected = row.sums.base_hits * weight);
@@ -166,7 +254,7 @@ impl Contrast {
             let without: f64 = self
                 .rows
                 .iter()
-                .filter(|row| self.empty[index][row.at[index] as usize])
+                .filter(|row| row.at[index] == NOTHING)
                 .map(|row| row.sums.hits + row.sums.base_hits)
                 .sum();
             without <= 0.3 * (all.hits + all.base_hits)
@@ -194,7 +282,7 @@ impl Contrast {
         ]
         .iter()
         .map(|fields| fields.iter().map(|field| place(*field)).collect::<Vec<usize>>())
-        .filter(|group| group.iter().all(|index| self.carried[*index] && self.values[*index].len() > 1))
+        .filter(|group| group.iter().all(|index| self.carried[*index] && self.several[*index]))
         .collect();
         let keys: Vec<(Vec<u32>, usize)> = groups.iter().map(|group| self.keys(group)).collect();
         for _ in 0..2 {
@@ -216,32 +304,49 @@ impl Contrast {
         rates
     }
 
-    /// By row, the place of its values among all such combinations; and how many there are.
+    /// By row, the place of its values among all combinations of one or two; and how many there may be.
     fn keys(&self, group: &[usize]) -> (Vec<u32>, usize) {
-        if let [index] = group {
-            return (self.rows.iter().map(|row| row.at[*index]).collect(), self.values[*index].len());
-        }
-        let mut places: HashMap<u64, u32> = HashMap::new();
-        let keys = self
-            .rows
-            .iter()
-            .map(|row| {
-                let key = group.iter().fold(0u64, |key, index| key << 32 | u64::from(row.at[*index]));
-                let next = u32::try_from(places.len()).unwrap_or_default();
-                *places.entry(key).or_insert(next)
-            })
-            .collect();
-        (keys, places.len())
+        let key = |row: &Row| group.iter().fold(0, |key, index| key << 8 | u32::from(row.at[*index]));
+        (self.rows.iter().map(key).collect(), 1 << (8 * group.len()))
     }
 
     /// The sums of each value of a dimension, over the rows that are asked for.
-    pub(super) fn by_value(&self, index: usize, wanted: impl Fn(usize, &Row) -> bool) -> Vec<Sums> {
-        let mut sums = vec![Sums::default(); self.values[index].len()];
-        for (at, row) in self.rows.iter().enumerate() {
-            if wanted(at, row) {
-                sums[row.at[index] as usize].add(&row.sums);
-            }
-        }
-        sums
+    pub(super) fn by_value(&self, index: usize, wanted: impl Fn(&Row) -> bool) -> Vec<Sums> {
+        sums_by_value(&self.rows, index, self.values[index].len(), |_, row| wanted(row))
     }
+
+    /// The rows with other values than some as one value: far fewer. `kept`: by dimension and place.
+    pub(super) fn coarse(&self, kept: &[[bool; 256]; WIDTH]) -> Vec<Row> {
+        let mut at: HashMap<[u8; WIDTH], u32> = HashMap::new();
+        let mut rows: Vec<Row> = Vec::new();
+        for row in &self.rows {
+            let who: [u8; WIDTH] = std::array::from_fn(|index| {
+                let place = row.at[index];
+                if kept[index][usize::from(place)] { place } else { REST }
+            });
+            let next = u32::try_from(rows.len()).unwrap_or_default();
+            let place = *at.entry(who).or_insert_with(|| {
+                rows.push(Row { at: who, sums: Sums::default() });
+                next
+            });
+            rows[place as usize].sums.add(&row.sums);
+        }
+        rows
+    }
+}
+
+/// The sums of each value of a dimension.
+pub(super) fn sums_by_value(
+    rows: &[Row],
+    index: usize,
+    values: usize,
+    wanted: impl Fn(usize, &Row) -> bool,
+) -> Vec<Sums> {
+    let mut sums = vec![Sums::default(); values];
+    for (at, row) in rows.iter().enumerate() {
+        if wanted(at, row) {
+            sums[usize::from(row.at[index])].add(&row.sums);
+        }
+    }
+    sums
 }

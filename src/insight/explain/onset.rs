@@ -29,7 +29,9 @@ pub struct Onset {
     pub exact: bool,
     /// It was there already where the series begins.
     pub earlier: bool,
-    /// It ended at about this time; none while it goes on at the end of the series.
+    /// It was seen up to about this time.
+    pub last: Micros,
+    /// The same, if enough of what follows is as usual; none where it goes on, or nothing follows that could tell.
     pub until: Option<Micros>,
     /// What counted while it lasted.
     pub hits: i64,
@@ -51,6 +53,10 @@ pub fn onset(series: &[Beat], up: bool) -> Option<Onset> {
     let (mut best, mut found) = (0.0, None);
     for begin in 0..joined.len() {
         let (mut hits, mut expected) = (0.0, 0.0);
+        // Nothing begins while there is no such mail.
+        if joined.get(begin) == Some(&(0.0, 0.0)) {
+            continue;
+        }
         for (end, (more, usual)) in joined.iter().enumerate().skip(begin) {
             hits += more;
             expected += usual;
@@ -73,6 +79,7 @@ pub fn onset(series: &[Beat], up: bool) -> Option<Onset> {
         from: first.at,
         exact: false,
         earlier: begin == 0,
+        last: last.at + QUARTER,
         until: (end < series.len() && told >= 5.0).then_some(last.at + QUARTER),
         hits: sum(|beat| beat.hits),
         of: sum(|beat| beat.of),
@@ -120,6 +127,14 @@ mod tests {
         let found = onset(&series(|at| if at >= 80 { 60 } else { 8 }), true).unwrap();
         assert_eq!((found.from, found.until), (80 * QUARTER, None));
         assert!(onset(&series(|at| if at < 9 { 60 } else { 8 }), true).unwrap().earlier);
+    }
+
+    #[test]
+    fn mail_that_is_new_begins_with_its_first_row() {
+        let mut found = series(|at| if at >= 40 { 60 } else { 0 });
+        found.iter_mut().take(40).for_each(|beat| (beat.of, beat.expected) = (0, 0.0));
+        let found = onset(&found, true).unwrap();
+        assert!(found.from == 40 * QUARTER && !found.earlier, "{found:?}");
     }
 
     #[test]

@@ -204,11 +204,14 @@ fn began(what: &Explanation) -> Option<String> {
         (false, true) => format!("Began {}", clock(onset.from, until)),
         (false, false) => format!("Began about {}", clock(onset.from, until)),
     };
-    let end = onset.until.map_or_else(
-        || ", goes on at the end of the window".to_owned(),
-        |end| format!(", over by {}", clock(end, until)),
-    );
-    let during = if onset.of > 0 {
+    let end = match onset.until {
+        Some(end) => format!(", over by {}", clock(end, until)),
+        None if onset.last < until => {
+            format!(", last seen before {}; hardly any such mail since", clock(onset.last, until))
+        }
+        None => ", goes on at the end of the window".to_owned(),
+    };
+    let during = if onset.of > 0 && what.focus.is_none() {
         format!("; {} in that time", percent(onset.hits as f64 / onset.of as f64))
     } else {
         String::new()
@@ -266,7 +269,14 @@ pub fn sentences(what: &Explanation) -> Vec<String> {
     }
     let mut found = what.contributors.iter();
     if let Some(first) = found.next().filter(|_| what.verdict != Verdict::Everywhere) {
-        out.push(contributor(what, first, true) + ".");
+        let when = what.focus.as_ref().map_or_else(String::new, |((from, until), _)| {
+            let (_, end) = what.window;
+            match clock(*from, end) {
+                from if *until >= end => format!("From {from} on "),
+                from => format!("Between {from} and {} ", clock(*until, end)),
+            }
+        });
+        out.push(when + &contributor(what, first, true) + ".");
         let rest: Vec<String> = found.take(3).map(|found| contributor(what, found, false)).collect();
         if !rest.is_empty() {
             out.push(format!("Beside it: {}.", rest.join("; ")));

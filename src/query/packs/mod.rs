@@ -132,6 +132,9 @@ impl Columns {
 /// A ragged end: a segment's path and a range of time.
 type EdgeKey = (String, Option<Micros>, Option<Micros>);
 
+/// When replies were first seen: template and provider, and the time.
+type Firsts = Vec<((u32, u32), Micros)>;
+
 /// The packs in memory.
 #[derive(Debug, Default)]
 pub struct Packs {
@@ -140,6 +143,8 @@ pub struct Packs {
     loaded: Mutex<HashMap<String, Arc<Loaded>>>,
     columns: Mutex<Columns>,
     edges: Mutex<Vec<(EdgeKey, Arc<Loaded>)>>,
+    /// When replies were first seen in a segment, by its path.
+    firsts: Mutex<HashMap<String, Arc<Firsts>>>,
     /// Held while packs are built, so that questions asked together do not build the same one.
     building: Mutex<()>,
     next: AtomicU64,
@@ -157,7 +162,8 @@ impl Packs {
             .map(|loaded| loaded.pack.held() + loaded.words.len() * 4 + loaded.outcomes.len() * 32)
             .sum();
         let edges: usize = lock(&self.edges).iter().map(|(_, loaded)| loaded.pack.held()).sum();
-        lock(&self.columns).bytes + packs + edges + self.words().all().len() * 96
+        let firsts: usize = lock(&self.firsts).values().map(|firsts| firsts.len() * 16).sum();
+        lock(&self.columns).bytes + packs + edges + firsts + self.words().all().len() * 96
     }
 
     /// Forgets segments that are no longer visible.
@@ -165,6 +171,7 @@ impl Packs {
         let live: std::collections::HashSet<&str> = segments.iter().map(|segment| segment.path.as_str()).collect();
         lock(&self.loaded).retain(|path, _| live.contains(path.as_str()));
         lock(&self.edges).retain(|((path, ..), _)| live.contains(path.as_str()));
+        lock(&self.firsts).retain(|path, _| live.contains(path.as_str()));
     }
 
     pub(super) fn words(&self) -> std::sync::RwLockReadGuard<'_, Interner> {

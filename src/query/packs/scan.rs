@@ -7,10 +7,10 @@ use std::sync::Arc;
 use hashbrown::{HashMap, HashSet};
 
 use super::sums::{ROWS, Sums, latency_key};
-use super::{Loaded, Numbers, OutcomeWords, Packs};
+use super::{Firsts, Loaded, Numbers, OutcomeWords, Packs, lock};
 use crate::catalog::Result;
 use crate::catalog::interner::Interner;
-use crate::catalog::pack::{Column, QUARTER, QUARTERS, Section, Table};
+use crate::catalog::pack::{self, Column, QUARTER, QUARTERS, Section, Table, numbers};
 use crate::catalog::rollup::{DIMENSIONS, OUTCOMES};
 use crate::event::bounce::ReplyClass;
 use crate::event::{Kind, Micros};
@@ -18,7 +18,7 @@ use crate::query::cells::GroupKey;
 use crate::query::field::Field;
 use crate::query::filter::status_allows;
 use crate::query::measures::{Counts, Measure, Outcome};
-use crate::query::replies::ReplyGroup;
+use crate::query::replies::{FirstSeen, ReplyGroup, Span, identity};
 use crate::query::scope::{Conditions, Scope};
 
 /// A bucket without time.
@@ -44,6 +44,8 @@ pub struct Piece {
     pub(super) date: Option<i32>,
     /// Copies of other segments' events.
     pub(super) hidden: bool,
+    /// Reports whose deliveries are known.
+    attributed: bool,
     /// Its quarters; `None`: all of them.
     pub(super) quarters: Option<(usize, usize)>,
     /// How many rows it stands for, roughly.
@@ -54,11 +56,11 @@ impl Piece {
     pub(in crate::query) const fn new(
         loaded: Arc<Loaded>,
         date: Option<i32>,
-        hidden: bool,
+        (hidden, attributed): (bool, bool),
         quarters: Option<(usize, usize)>,
         rows: i64,
     ) -> Self {
-        Self { loaded, date, hidden, quarters, rows }
+        Self { loaded, date, hidden, attributed, quarters, rows }
     }
 }
 
@@ -231,7 +233,8 @@ impl<'a> Ready<'a> {
         } else {
             let class = word(4);
             let rate_reply = ReplyClass::parse(&word(5)).is_some_and(ReplyClass::is_rb);
-            Outcome { role: &word(0), kind: &kind, bounce_class: &class, rate_reply, fbl: true }.mask()
+            let mask = Outcome { role: &word(0), kind: &kind, bounce_class: &class, rate_reply, fbl: true }.mask();
+            if piece.attributed { mask & !(1 << Measure::Unattributed as u16) } else { mask }
         };
         OutcomeOf {
             passes: passes && status,
@@ -571,7 +574,7 @@ impl Packs {
 
     /// The replies of some packs, grouped. An example is empty where none of the rows that the pack has
     /// verbatim is among those asked for.
-    pub(in crate::query) fn replies(&self, pieces: &[Piece], query: &PackQuery<'_>) -> Result<Replies> {
+    pub(in crate::query) fn replies(&self, pieces: &[Piece], query: &PackQuery<'_>, span: Span) -> Result<Replies> {
         let words = self.words();
         let ready = Ready::new(query, &words);
         let mut groups: HashMap<(u32, u32, u32), ReplyGroup> = HashMap::new();
@@ -608,6 +611,9 @@ impl Packs {
                 let time = (times.wide()[row] != u64::MAX).then(|| times.wide()[row].cast_signed());
                 let group = groups.entry(key(row)).or_default();
                 group.n += 1;
+                if let Some(rows) = time.and_then(|time| group.course.get_mut(span.part(time)?)) {
+                    *rows += 1;
+                }
                 group.first = match (group.first, time) {
                     (Some(known), Some(time)) => Some(known.min(time)),
                     (known, time) => known.or(time),
@@ -632,6 +638,45 @@ impl Packs {
                 ReplyGroup { template: text(template), class: text(class), provider: text(provider), ..group }
             })
             .collect())
+    }
+
+    /// When the replies of some packs were first seen. What a pack has of it is found once.
+    pub(in crate::query) fn first_replies(&self, packs: &[(&str, Arc<Loaded>)]) -> Result<FirstSeen> {
+        let mut first: HashMap<(u32, u32), Micros> = HashMap::new();
+        for (path, loaded) in packs {
+            for (reply, time) in self.firsts(path, loaded)?.iter() {
+                first.entry(*reply).and_modify(|known| *known = (*known).min(*time)).or_insert(*time);
+            }
+        }
+        let words = self.words();
+        let named = first
+            .into_iter()
+            .map(|((template, provider), time)| (identity(&words.word(template), &words.word(provider)), time));
+        Ok(named.collect())
+    }
+
+    fn firsts(&self, path: &str, loaded: &Loaded) -> Result<Arc<Firsts>> {
+        if let Some(known) = lock(&self.firsts).get(path) {
+            return Ok(Arc::clone(known));
+        }
+        // Not by way of the columns in memory: this is a single look at the whole catalog.
+        let sections = [Section::ReplyTime, Section::ReplyCombo, Section::ReplyTemplate, Section::Combo(4)];
+        let [times, combos, templates, providers] = loaded.read(&sections)?.try_into().unwrap_or_default();
+        let (combos, templates, providers) = (numbers(&combos), numbers(&templates), numbers(&providers));
+        let mut first: HashMap<(u32, u32), Micros> = HashMap::new();
+        for ((time, combo), template) in pack::wide(&times).into_iter().zip(combos).zip(templates) {
+            let provider = providers.get(combo as usize).copied().unwrap_or_default();
+            if time != u64::MAX {
+                let time = time.cast_signed();
+                first.entry((template, provider)).and_modify(|known| *known = (*known).min(time)).or_insert(time);
+            }
+        }
+        let word = |local: u32| loaded.words.get(local as usize).copied().unwrap_or_default();
+        let firsts: Firsts =
+            first.into_iter().map(|((template, provider), time)| ((word(template), word(provider)), time)).collect();
+        let firsts = Arc::new(firsts);
+        lock(&self.firsts).insert(path.to_owned(), Arc::clone(&firsts));
+        Ok(firsts)
     }
 
     /// Rows with a reply class, by group and class.

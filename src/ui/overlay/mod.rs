@@ -8,9 +8,11 @@ mod explain;
 mod file;
 mod filter;
 mod help;
+mod journey;
 mod incident;
 mod palette;
 mod range;
+mod reply;
 mod search;
 mod sql;
 mod time;
@@ -45,6 +47,8 @@ pub(super) fn draw(frame: &mut Frame<'_>, body: Rect, state: &State, geometry: &
         Some(Overlay::Columns(chooser)) => columns::draw(frame, body, state, chooser),
         Some(Overlay::Confirm(confirm)) => confirm::draw(frame, body, state, confirm),
         Some(Overlay::File(sheet)) => file::draw(frame, body, state, sheet, geometry),
+        Some(Overlay::Reply(sheet)) => reply::draw(frame, body, state, sheet, geometry),
+        Some(Overlay::Journey(sheet)) => journey::draw(frame, body, state, sheet, geometry),
         Some(Overlay::Explain(explaining)) => explain::draw(frame, body, state, explaining),
         Some(Overlay::Silence(silence)) => incident::draw_silence(frame, body, state, silence),
         Some(Overlay::Note(prompt)) => incident::draw_note(frame, body, state, prompt),

@@ -14,7 +14,7 @@ use crate::app::slot::Slot;
 use crate::app::{Geometry, State, View};
 use crate::dashboard::{Col, Good, Kind, Panel};
 use crate::query::question::Answer;
-use crate::query::table::{Unit, Value};
+use crate::query::table::{Table, Unit, Value};
 use crate::text::display;
 use crate::ui::format::{Change, MIN_N, Worse, compare_name, left, rate, right, spark, thousands, value, width};
 use crate::ui::show::{cell_text, nameless, scroll};
@@ -209,6 +209,16 @@ fn cell(state: &State, answer: &Answer, row: usize, (column, column_name): (&Col
             let text = beside.courses.as_ref().map(|courses| courses.spark(&name, column.column, beside.spark));
             return Cell { text: text.unwrap_or_default(), mark: String::new(), style: Some(theme.line(0)) };
         }
+        Kind::Trend => {
+            let numbers: Vec<Option<f64>> =
+                cell.as_text().unwrap_or_default().split_whitespace().map(|number| number.parse().ok()).collect();
+            return Cell { text: spark(&numbers, beside.spark), mark: String::new(), style: Some(theme.line(0)) };
+        }
+        Kind::Badge(letter) => {
+            let text = if *cell == Value::Flag(true) { letter } else { "" };
+            let style = if column.good == Good::Down { theme.warn } else { theme.text };
+            return Cell { text: text.to_owned(), mark: String::new(), style: Some(style) };
+        }
         // A row that was there only before has no score, so no sum either.
         Kind::Sum(_) if !answer.table.cell(row, column.column).is_there() => {
             return Cell { text: String::new(), mark: String::new(), style: None };
@@ -376,7 +386,9 @@ fn draw_grid(
 ) {
     let theme = &state.setup.theme;
     let align = |at: usize, text: &str, wide: usize| match columns.get(at) {
-        Some(column) if column.unit == Unit::Text || column.kind == Kind::Course => left(text, wide),
+        Some(column) if matches!(column.unit, Unit::Text | Unit::Flag) || column.kind == Kind::Course => {
+            left(text, wide)
+        }
         _ => right(text, wide),
     };
     let end = area.right();
@@ -436,6 +448,7 @@ fn readout(
     let cell = table.cell(row, name);
     let text = match (cell, column.unit) {
         _ if matches!(column.kind, Kind::Sum(_)) => sum(answer, row, column),
+        _ if matches!(column.kind, Kind::Badge(_) | Kind::Trend) => newness(table, row),
         (Value::Missing(reason), _) => format!("n/a: {}", display(reason)),
         (cell, Unit::Fraction) => {
             let side = |suffix: &str| table.cell(row, &format!("{name}_{suffix}")).number();
@@ -457,6 +470,9 @@ fn readout(
         title = value.map_or(title, |value| value.title);
     }
     let mut out = format!("{position} · {title}: {text}");
+    if let Some(meaning) = table.cell(row, "meaning").as_text().filter(|_| name != "reply") {
+        write!(out, " · {} · i tells more", display(meaning)).ok();
+    }
     if let (true, Some(forecast)) = (tells_forecast, table.cell(row, "forecast").as_text()) {
         write!(out, " · {}", display(forecast)).ok();
     }
@@ -469,6 +485,16 @@ fn readout(
         write!(out, " · {against} {old}").ok();
     }
     Some(out)
+}
+
+/// Since when a reply is known.
+fn newness(table: &Table, row: usize) -> String {
+    let since = match table.cell(row, "first_seen") {
+        Value::Missing(reason) => format!("n/a: {}", display(reason)),
+        seen => format!("first seen {}", value(seen, Unit::Time)),
+    };
+    let new = *table.cell(row, "new") == Value::Flag(true);
+    if new { format!("new since the last visit, {since}") } else { since }
 }
 
 /// A sum with its terms: `71 = 38 complaints + 19 hard + …`.

@@ -495,6 +495,22 @@ fn replies() -> Table {
         row.put("provider", Unit::Text, *provider);
         row.put("reply", Unit::Text, *reply);
         row.put("reply_pattern", Unit::Text, *pattern);
+        row.put("scope", Unit::Text, if *class == "ip-blocklist" { "ip" } else { "recipient" });
+        row.put("meaning", Unit::Text, format!("What {class} means.").as_str());
+        row.put(
+            "advice",
+            Unit::Text,
+            "What to do about it, in a sentence that takes more than one line of a narrow screen.",
+        );
+        row.put("blocklist", Unit::Text, (*class == "ip-blocklist").then_some("Spamhaus ZEN"));
+        row.put("listed_ip", Unit::Text, (*class == "ip-blocklist").then_some("192.0.2.7"));
+        row.put("first_seen", Unit::Time, Some(Value::Time(now() - (at as i64) * 40 * HOUR)));
+        row.put("new", Unit::Flag, Some(Value::Flag(at == 1)));
+        row.put(
+            "trend",
+            Unit::Text,
+            (0..24).map(|part| (part * (at + 3) % 11).to_string()).collect::<Vec<_>>().join(" ").as_str(),
+        );
         row
     });
     table(rows.collect())
