@@ -9,7 +9,7 @@ use crate::dashboard::{DASHBOARDS, Show};
 use crate::insight::incident::{Incident, Severity, State as Fate};
 use crate::insight::rule::Rule;
 use crate::query::question::Sort;
-use crate::query::time::{DAY, Micros, short, span};
+use crate::query::time::{DAY, HOUR, MINUTE, Micros, short};
 
 /// One column of the incidents' table.
 #[derive(Debug)]
@@ -75,6 +75,18 @@ pub fn lasted(incident: &Incident, now: Option<Micros>) -> Micros {
     (incident.closed_at.or(now).unwrap_or(incident.opened_at) - incident.opened_at).max(0)
 }
 
+/// A span in its two greatest units: `51m`, `2h 22m`, `3d 4h`.
+pub fn spell(span: Micros) -> String {
+    let (days, hours, minutes) = (span / DAY, span % DAY / HOUR, span % HOUR / MINUTE);
+    match (days, hours, minutes) {
+        (0, 0, minutes) => format!("{minutes}m"),
+        (0, hours, 0) => format!("{hours}h"),
+        (0, hours, minutes) => format!("{hours}h {minutes:02}m"),
+        (days, 0, _) => format!("{days}d"),
+        (days, hours, _) => format!("{days}d {hours}h"),
+    }
+}
+
 /// A rule's name for people.
 pub fn title<'a>(rules: &'a [Rule], incident: &'a Incident) -> &'a str {
     rules.iter().find(|rule| rule.id == incident.rule).map_or(incident.rule.as_str(), |rule| rule.title.as_str())
@@ -91,7 +103,7 @@ pub fn cell(column: &str, incident: &Incident, rules: &[Rule], now: Option<Micro
         "severity" => format!("{} {}", sign(incident.severity), incident.severity.as_str()),
         "state" => incident.state.as_str().to_owned(),
         "opened_at" => short(incident.opened_at),
-        "lasted" => span(lasted(incident, now) / 60_000_000 * 60_000_000),
+        "lasted" => spell(lasted(incident, now)),
         "rule" => title(rules, incident).to_owned(),
         "scope" => incident.whom(),
         "headline" => incident.headline.clone(),
@@ -246,5 +258,16 @@ impl State {
             state.cursor = at;
         }
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_span_is_told_in_two_units_at_most() {
+        let spans = [0, 51 * MINUTE, 2 * HOUR, 142 * MINUTE, 24 * HOUR, 76 * HOUR + MINUTE].map(spell);
+        assert_eq!(spans, ["0m", "51m", "2h", "2h 22m", "1d", "3d 4h"]);
     }
 }

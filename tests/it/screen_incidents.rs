@@ -226,7 +226,7 @@ fn whatever_is_under_the_cursor_can_be_explained() {
         ("2 tab tab x", &["provider=Google"], Some(Metric::Latency)),
         ("3 l l l l x", &["domain=gmail.com"], Some(Metric::Deferral)),
         ("3 > x", &["domain=gmail.com"], Some(Metric::Volume)),
-        ("4 x", &["job=c00412"], None),
+        ("4 x", &["job=c00412_u019"], None),
         ("5 x", &[], None),
         ("6 down x", &[], Some(Metric::Block)),
     ];

@@ -91,6 +91,11 @@ fn lines(state: &State, found: &Explanation, wide: usize) -> Vec<Line> {
         lines.push(Line { text, style: theme.muted, row: None });
     }
     // What hardly anybody says is no cause.
+    let is_said = found.replies.iter().any(|reply| reply.share >= 0.01);
+    if is_said {
+        lines.push(Line { text: String::new(), style: theme.text, row: None });
+        lines.push(Line { text: "What the other side says".to_owned(), style: theme.muted, row: None });
+    }
     for reply in found.replies.iter().filter(|reply| reply.share >= 0.01).take(3) {
         let words = if reply.example.is_empty() { &reply.template } else { &reply.example };
         let head = format!("{} {}: {}", percent(reply.share), display(&reply.class), clean_lines(words));

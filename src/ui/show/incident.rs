@@ -5,12 +5,12 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
-use crate::app::incidents::{lasted, sign, times, title};
+use crate::app::incidents::{lasted, sign, spell, times, title};
 use crate::app::{Geometry, State, View};
 use crate::insight::incident::{Cause, Incident};
 use crate::insight::signal::Signal;
 use crate::query::table::Unit;
-use crate::query::time::{Micros, iso, short, span};
+use crate::query::time::{Micros, iso, short};
 use crate::text::display;
 use crate::ui::format::{clean_lines, left, number, percent, thousands, wrap};
 use crate::ui::put;
@@ -71,9 +71,9 @@ pub(super) fn lines(state: &State, incident: &Incident, wide: usize) -> Vec<Line
     let head = format!("{} {}", sign(incident.severity), display(&incident.headline));
     add(incident.severity.as_str(), &head, style(state, incident));
     add("state", &fate(incident), theme.text);
-    let minutes = lasted(incident, state.now) / 60_000_000 * 60_000_000;
+    let lasted = spell(lasted(incident, state.now));
     let so_far = if incident.closed_at.is_some() { "" } else { " so far" };
-    add("when", &format!("{} · {}{so_far}", times(incident), span(minutes)), theme.text);
+    add("when", &format!("{} · {lasted}{so_far}", times(incident)), theme.text);
     add("whom", &display(&incident.whom()), theme.text);
     add("measured", &measured(state, incident), theme.text);
     for cause in &incident.causes {

@@ -4,11 +4,11 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
-use crate::app::incidents::{INCIDENT_COLUMNS, IncidentColumn, cause, cell};
+use crate::app::incidents::{INCIDENT_COLUMNS, IncidentColumn, cause, cell, spell};
 use crate::app::{Geometry, State, View};
 use crate::insight::baseline::{LEARNING, VOLUME_WEEKS};
 use crate::insight::incident::{Incident, Severity, State as Fate};
-use crate::query::time::{short, span};
+use crate::query::time::short;
 use crate::text::display;
 use crate::ui::format::{left, right, width, wrap};
 use crate::ui::show::{incident, scroll};
@@ -42,8 +42,7 @@ pub(crate) fn draw_quiet(frame: &mut Frame<'_>, area: Rect, state: &State) {
     let mut lines = vec![("✔ all is quiet: no rule has found anything in this time".to_owned(), theme.good)];
     match (state.quiet_since(), state.now, state.history_days()) {
         (Some(since), Some(now), _) if now > since => {
-            let minutes = (now - since) / 60_000_000 * 60_000_000;
-            lines.push((format!("for {}: the last incident ended {}", span(minutes), short(since)), theme.text));
+            lines.push((format!("for {}: the last incident ended {}", spell(now - since), short(since)), theme.text));
         }
         (_, _, Some(days)) => lines.push((format!("nothing in {}", days_of(days)), theme.text)),
         _ => {}
