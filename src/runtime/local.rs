@@ -145,7 +145,7 @@ impl Local {
             stop: Arc::clone(&stop),
             listener: Arc::clone(&listener),
         };
-        let watch = Arc::new(Mutex::new(Watch::new(config, Catalogue::builtin())?));
+        let watch = Arc::new(Mutex::new(Watch::new(config, Catalogue::with_entries(config.replies.clone())?)?));
         let rules = Rules {
             engine: Arc::clone(&engine),
             config: config.clone(),

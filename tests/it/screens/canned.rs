@@ -228,6 +228,7 @@ pub fn explanation() -> Explanation {
             mix_part: 0.0,
         },
         moved: None,
+        focus: None,
         contributors: vec![contributor(&[(Field::Provider, "Google"), (Field::SourceIp, "10.0.3.1")], 0.83)],
         values: vec![contributor(&[(Field::Job, "c00412")], 0.4)],
         not_involved: Vec::new(),
