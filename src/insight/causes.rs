@@ -68,17 +68,21 @@ pub fn bounds(verdict: &Verdict, rule: &Rule, rows: &[FailedRow]) -> (Micros, Mi
     let limits = Limits { score: MINUTE_SCORE, fall: f64::INFINITY, quiet: rule.quiet_minutes.max(60) };
     let end = i32::try_from(last - first).unwrap_or(i32::MAX);
     let found = segments(&points, &limits, end);
-    let (Some(begin), Some(end)) = (found.first(), found.last()) else {
-        let inside = |row: &&FailedRow| (whole.0..whole.1).contains(&row.time);
-        let times = (rows.iter().find(inside), rows.iter().rev().find(inside));
-        return match times {
-            (Some(first), Some(last)) => (first.time, last.time),
-            _ => whole,
-        };
+    let inside = |row: &&FailedRow| (whole.0..whole.1).contains(&row.time);
+    let edges = (rows.iter().find(inside), rows.iter().rev().find(inside));
+    let (begin, end) = edges.0.zip(edges.1).map_or(whole, |(begin, end)| (begin.time, end.time));
+    let (Some(earliest), Some(latest)) = (found.first(), found.last()) else { return (begin, end) };
+    let (earliest, latest) =
+        ((first + Micros::from(earliest.first)) * MINUTE, (first + Micros::from(latest.last) + 1) * MINUTE);
+    let sharp: Vec<Micros> = rows.iter().map(|row| row.time).filter(|time| (earliest..latest).contains(time)).collect();
+    // Minutes tell more exactly what quarters have found, and nothing else: where mail is thin they may miss an end.
+    let near = |time: Option<&Micros>, edge: Micros, coarse: Micros, back: Micros, ahead: Micros| {
+        time.copied().filter(|time| (edge - back..edge + ahead).contains(time)).unwrap_or(coarse)
     };
-    let (begin, end) = ((first + Micros::from(begin.first)) * MINUTE, (first + Micros::from(end.last) + 1) * MINUTE);
-    let inside: Vec<Micros> = rows.iter().map(|row| row.time).filter(|time| (begin..end).contains(time)).collect();
-    (inside.first().copied().unwrap_or(begin), inside.last().copied().unwrap_or(end))
+    (
+        near(sharp.first(), whole.0, begin, EDGE * QUARTER, QUARTER),
+        near(sharp.last(), whole.1, end, QUARTER, EDGE * QUARTER),
+    )
 }
 
 /// The rows of the replies that most of the trouble is of: others are there at all times.
