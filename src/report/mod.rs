@@ -115,6 +115,9 @@ const LEADING_VALUES: usize = 1000;
 /// The most rows of a report without a limit.
 const MOST_ROWS: usize = 1_000_000;
 
+/// What is known of users, senders, jobs or IPs.
+type Tallies = Vec<(Arc<str>, risk::Tally)>;
+
 /// Rows of counts by group and bucket.
 type Grouped = HashMap<GroupKey, Counts>;
 
@@ -425,7 +428,7 @@ impl Asked<'_> {
         &self,
         mut tallies: HashMap<Arc<str>, risk::Tally>,
         context: &Context,
-    ) -> Result<(Vec<(Arc<str>, risk::Tally)>, bool), Failure> {
+    ) -> Result<(Tallies, bool), Failure> {
         let by_score = self.page.sort.as_ref().is_none_or(|sort| sort.column == "risk_score");
         let descending = self.page.sort.as_ref().is_none_or(|sort| sort.descending);
         let wanted = self.page.limit.map(|limit| self.page.offset.saturating_add(limit).max(MANY_ROWS));

@@ -89,6 +89,9 @@ const KEPT: usize = 16;
 const TRIED: usize = 8;
 const ALL_TRIED: usize = TRIED * WIDTH;
 
+/// Values by field, in words.
+type Named = Vec<(Field, String)>;
+
 /// Values by dimension and place; none: all rows.
 pub(super) type Set = Vec<(usize, u8)>;
 
@@ -390,7 +393,7 @@ impl<'a> Finder<'a> {
     }
 
     /// Values that have the rows of a set and no others, and values that have others, too.
-    fn same_and_within(&self, set: &Set) -> (Vec<(Field, String)>, Vec<(Field, String)>) {
+    fn same_and_within(&self, set: &Set) -> (Named, Named) {
         let (mut same, mut within) = (Vec::new(), Vec::new());
         if set.is_empty() {
             return (same, within);

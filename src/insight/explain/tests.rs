@@ -9,10 +9,13 @@ use crate::event::bounce::{BounceClass, ReplyClass};
 use crate::query::joint::{Cell, What, Who, dimension};
 use crate::query::time::{DAY, HOUR};
 
+/// Numbers of words, and words of numbers.
+type Numbers = (HashMap<String, u32>, Vec<Arc<str>>);
+
 /// A world of words and cells.
 #[derive(Default)]
 struct World {
-    words: Mutex<(HashMap<String, u32>, Vec<Arc<str>>)>,
+    words: Mutex<Numbers>,
     window: Joint,
     base: Joint,
 }
