@@ -179,6 +179,8 @@ pub struct Catalog {
     layout: Layout,
     control: Mutex<Control>,
     cached: Mutex<Option<(i64, Arc<Snapshot>)>>,
+    /// What was made of the cached snapshot; it goes with it.
+    beside: Mutex<Option<Arc<Snapshot>>>,
     /// Key hashes of small segments.
     keys: Mutex<keys::KeyMemory>,
     /// Segments that were found damaged, and what is wrong with them; no snapshot holds them.
@@ -205,6 +207,7 @@ impl Catalog {
             layout,
             control: Mutex::new(control),
             cached: Mutex::default(),
+            beside: Mutex::default(),
             keys: Mutex::default(),
             damaged: Mutex::default(),
             incidents: Mutex::default(),
@@ -253,8 +256,20 @@ impl Catalog {
             let snapshot = Snapshot { generation, segments, rollups, root, _pin: pin };
             Ok((i64::try_from(generation).unwrap_or(i64::MAX), Arc::new(snapshot)))
         })?;
+        let is_new = cached.as_ref().is_none_or(|(_, snapshot)| !Arc::ptr_eq(snapshot, &fresh.1));
         *cached = Some(fresh.clone());
+        if is_new {
+            *self.beside.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        }
         Ok(fresh.1)
+    }
+
+    /// Keeps something that was made of a snapshot for as long as that is the newest.
+    pub fn keep_beside(&self, snapshot: &Arc<Snapshot>, made: &Arc<Snapshot>) {
+        let cached = self.cached.lock().unwrap_or_else(PoisonError::into_inner);
+        if cached.as_ref().is_some_and(|(_, newest)| Arc::ptr_eq(newest, snapshot)) {
+            *self.beside.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(made));
+        }
     }
 
     /// Reads all visible segments and compares them with what was written; how many are found damaged that

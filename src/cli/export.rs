@@ -9,7 +9,9 @@ use crate::config::Config;
 use crate::export;
 use crate::query::Engine;
 use crate::query::question::{Failure, Question};
-use crate::report::print::Format;
+use crate::query::scope::Scope;
+use crate::query::table::Table;
+use crate::report::print::{self, Format};
 
 /// How a file is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -42,27 +44,58 @@ pub(super) fn run(
     out: Option<&Path>,
 ) -> anyhow::Result<u8> {
     let engine = engine(config)?;
+    let code =
+        to(out, &name(view, &question.scope, format), format, &mut |to| write(&engine, question, format, raw, to));
+    super::run::warn_of_damage(&engine);
+    code
+}
+
+/// Writes a table that no question asks for, as [`run`] does.
+pub(super) fn table(
+    table: &Table,
+    view: &str,
+    scope: &Scope,
+    (format, raw): (FileFormat, bool),
+    out: Option<&Path>,
+) -> anyhow::Result<u8> {
+    let failed = |error: std::io::Error| Failure {
+        what: "the table was not written".to_owned(),
+        why: error.to_string(),
+        ..Failure::default()
+    };
+    to(out, &name(view, scope, format), format, &mut |to| match format {
+        FileFormat::Csv => print::print(to, table, Format::Csv, raw).map_err(failed),
+        FileFormat::Json => print::print(to, table, Format::Json, raw).map_err(failed),
+        FileFormat::Parquet => export::parquet::table(table, to),
+    })
+}
+
+/// Writes a view, whole or not at all.
+fn to(
+    out: Option<&Path>,
+    name: &str,
+    format: FileFormat,
+    write: &mut dyn FnMut(&mut (dyn Write + Send)) -> Result<(), Failure>,
+) -> anyhow::Result<u8> {
     if out.is_some_and(|out| out.as_os_str() == "-") {
         if format == FileFormat::Parquet && std::io::stdout().is_terminal() {
             return Err(usage("Parquet is not for a terminal; name a file with --out"));
         }
         let mut stdout = BufWriter::new(std::io::stdout());
-        let written = write(&engine, question, format, raw, &mut stdout);
-        super::run::warn_of_damage(&engine);
+        let written = write(&mut stdout);
         return super::run::finish(written.map_err(|failure| anyhow::anyhow!("{failure}")), &mut stdout);
     }
-    let path = out.map_or_else(|| PathBuf::from(name(view, question, format)), Path::to_path_buf);
+    let path = out.map_or_else(|| PathBuf::from(name), Path::to_path_buf);
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
     let failed = |error: std::io::Error| anyhow::anyhow!("{} was not written: {error}", path.display());
     let mut file = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
     let mut writer = BufWriter::new(file.as_file_mut());
-    write(&engine, question, format, raw, &mut writer).map_err(|failure| anyhow::anyhow!("{failure}"))?;
+    write(&mut writer).map_err(|failure| anyhow::anyhow!("{failure}"))?;
     writer.flush().map_err(failed)?;
     drop(writer);
     file.as_file().sync_all().map_err(failed)?;
     file.persist(&path).map_err(|error| failed(error.error))?;
     layout::sync_dir(folder).map_err(failed)?;
-    super::run::warn_of_damage(&engine);
     eprintln!("pmtop: {} written", crate::text::display(&path.display().to_string()));
     Ok(0)
 }
@@ -84,9 +117,9 @@ fn write(
 }
 
 /// A name that says view, scope and time, without anything that a shell would act on.
-fn name(view: &str, question: &Question, format: FileFormat) -> String {
+fn name(view: &str, scope: &Scope, format: FileFormat) -> String {
     let stamp: String = crate::query::time::iso(clock()).chars().filter(char::is_ascii_digit).take(14).collect();
-    let text = format!("pmtop-{}-{}", view, question.scope);
+    let text = format!("pmtop-{view}-{scope}");
     let mut name = String::new();
     for letter in text.chars().take(120) {
         if letter.is_ascii_alphanumeric() || matches!(letter, '.' | '_') {

@@ -5,10 +5,11 @@ use anyhow::Context as _;
 use clap::{Args, Subcommand};
 
 use super::run::{emit, finish};
-use super::{Output, ScopeFlags, engine, usage};
+use super::{FileFormat, Output, ScopeFlags, engine, usage};
 use crate::catalog::clock;
 use crate::catalog::incidents::FOR_EVER;
 use crate::config::Config;
+use crate::dashboard::{Panel, Show};
 use crate::hook;
 use crate::insight::flat::{faces, table};
 use crate::insight::incident::{Incident, State};
@@ -219,4 +220,19 @@ pub(super) fn insights(config: &Config, scope: &ScopeFlags, output: &Output) -> 
         (incident.closed_at.is_some(), std::cmp::Reverse(incident.severity), std::cmp::Reverse(incident.opened_at))
     });
     emit(output, &faces(&incidents))
+}
+
+/// Writes what a panel shows of incidents to a file.
+pub(super) fn export(
+    config: &Config,
+    panel: &Panel,
+    scope: &Scope,
+    written: (FileFormat, bool),
+    out: Option<&std::path::Path>,
+) -> anyhow::Result<u8> {
+    let engine = engine(config)?;
+    let which = Which { rule: Vec::new(), state: Vec::new(), severity: None };
+    let incidents = chosen(look(config, &engine)?, &which, scope, &engine)?;
+    let table = if panel.show == Show::Insights { faces(&incidents) } else { table(&incidents) };
+    super::export::table(&table, panel.name, scope, written, out)
 }

@@ -407,7 +407,7 @@ fn panels() -> impl Iterator<Item = View> {
         let own: Vec<View> = dashboard
             .panels()
             .enumerate()
-            .filter(|(_, panel)| !panel.asks.is_empty() && reports.iter().all(|name| name != panel.name))
+            .filter(|(_, panel)| reports.iter().all(|name| name != panel.name))
             .map(|(at, _)| View::Panel(tab, at))
             .collect();
         own

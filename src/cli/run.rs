@@ -57,6 +57,12 @@ pub fn run(config: &Config, command: Command) -> anyhow::Result<u8> {
             print_journey(config, &journey::Ask { who: Who::Text(who), scope: scope.scope()?, limit }, &output)
         }
         Command::Export { view, by, bucket, sort, limit, compare, scope, format, raw, out } => {
+            if let View::Panel(tab, at) = view
+                && let Some((_, panel)) = super::panel(tab, at)
+                && panel.asks.is_empty()
+            {
+                return super::incidents::export(config, panel, &scope.scope()?, (format, raw), out.as_deref());
+            }
             if let View::Panel(tab, at) = view {
                 let question = panel_question(tab, at, (by, bucket), scope.scope()?)?;
                 let sort = sort.as_deref().map(parse_sort).or_else(|| question.page.sort.clone());

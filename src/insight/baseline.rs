@@ -103,7 +103,8 @@ impl Rates {
         sum
     }
 
-    /// The rate that half of the rows of the last days were below; none where there are few.
+    /// The rate of the quieter hours of the last days: what goes on for some hours is not among them, however many rows
+    /// it has. None where there are few rows.
     fn middle(&self, day: i32) -> Option<f64> {
         let mut hours: Vec<(f64, f64)> =
             ((day - LEARNING + 1) * 24..(day + 1) * 24).filter_map(|hour| self.hours.get(&hour)).copied().collect();
@@ -112,16 +113,8 @@ impl Rates {
             return None;
         }
         hours.sort_by(|a, b| (a.0 * b.1).total_cmp(&(b.0 * a.1)));
-        // The mean of the quieter two thirds: half of the hours may have no hit at all.
-        let (mut seen, mut hits) = (0.0, 0.0);
-        for (own, of) in hours {
-            if seen + of > rows * 2.0 / 3.0 {
-                break;
-            }
-            seen += of;
-            hits += own;
-        }
-        (seen > 0.0).then(|| hits / seen)
+        let (hits, of) = hours.iter().take(hours.len() * 3 / 4).fold((0.0, 0.0), add);
+        (of > 0.0).then(|| hits / of)
     }
 
     /// The rate of all mail on a day, by which others are measured.

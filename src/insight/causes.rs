@@ -23,7 +23,7 @@ const NO_ANSWER: &str = "4.4.1";
 const LEAST_SHARE: f64 = 0.03;
 const MINUTE: Micros = 60_000_000;
 /// Quarters of an hour before and behind a stretch in which its first and last rows are looked for.
-pub const EDGE: Micros = 2;
+pub const EDGE: Micros = 1;
 /// The least score of the minutes in which it began and ended.
 const MINUTE_SCORE: f64 = 5.0;
 
@@ -71,6 +71,7 @@ pub fn bounds(verdict: &Verdict, rule: &Rule, rows: &[FailedRow]) -> (Micros, Mi
     let inside = |row: &&FailedRow| (whole.0..whole.1).contains(&row.time);
     let edges = (rows.iter().find(inside), rows.iter().rev().find(inside));
     let (begin, end) = edges.0.zip(edges.1).map_or(whole, |(begin, end)| (begin.time, end.time));
+    let (begin, end) = busy(&rows, begin, end);
     let (Some(earliest), Some(latest)) = (found.first(), found.last()) else { return (begin, end) };
     let (earliest, latest) =
         ((first + Micros::from(earliest.first)) * MINUTE, (first + Micros::from(latest.last) + 1) * MINUTE);
@@ -79,10 +80,21 @@ pub fn bounds(verdict: &Verdict, rule: &Rule, rows: &[FailedRow]) -> (Micros, Mi
     let near = |time: Option<&Micros>, edge: Micros, coarse: Micros, back: Micros, ahead: Micros| {
         time.copied().filter(|time| (edge - back..edge + ahead).contains(time)).unwrap_or(coarse)
     };
-    (
+    let (begin, end) = (
         near(sharp.first(), whole.0, begin, EDGE * QUARTER, QUARTER),
         near(sharp.last(), whole.1, end, QUARTER, EDGE * QUARTER),
-    )
+    );
+    busy(&rows, begin, end)
+}
+
+/// A stretch without its lone rows at both ends: one that has no two others within half an hour is there at all times.
+fn busy(rows: &[FailedRow], begin: Micros, end: Micros) -> (Micros, Micros) {
+    const NEAR: Micros = 30 * MINUTE;
+    let times: Vec<Micros> = rows.iter().map(|row| row.time).filter(|time| (begin..=end).contains(time)).collect();
+    let close = |three: &&[Micros]| three.last().zip(three.first()).is_some_and(|(last, first)| last - first <= NEAR);
+    let first = times.windows(3).find(close).and_then(<[Micros]>::first);
+    let last = times.windows(3).rev().find(close).and_then(<[Micros]>::last);
+    first.zip(last).map_or((begin, end), |(first, last)| (*first, *last))
 }
 
 /// The rows of the replies that most of the trouble is of: others are there at all times.
@@ -100,6 +112,9 @@ fn leading(rows: &[FailedRow], (from, until): (Micros, Micros)) -> Vec<FailedRow
 /// A reply leads with a so-manieth of the rows of the one that has most.
 const LEADING: usize = 5;
 
+/// The rows of a class; and of the template that most of them have: how many, the template, the provider.
+type OfClass = (i64, (i64, u32, u32));
+
 /// The causes of some rows: the classes of their replies, the one with most rows first.
 pub fn causes(rows: &[FailedRow], words: &dyn Fn(u32) -> std::sync::Arc<str>, catalogue: &Catalogue) -> Vec<Cause> {
     let mut groups: HashMap<(u32, Option<ReplyClass>, u32), i64> = HashMap::new();
@@ -108,7 +123,7 @@ pub fn causes(rows: &[FailedRow], words: &dyn Fn(u32) -> std::sync::Arc<str>, ca
         *groups.entry((row.template, row.what.reply, row.who[provider])).or_default() += 1;
     }
     // Causes are classes of replies; each shows the template that most of its rows have.
-    let mut classes: HashMap<Option<ReplyClass>, (i64, (i64, u32, u32))> = HashMap::new();
+    let mut classes: HashMap<Option<ReplyClass>, OfClass> = HashMap::new();
     for ((template, class, provider), n) in groups {
         let known = classes.entry(class).or_default();
         known.0 += n;
@@ -117,7 +132,7 @@ pub fn causes(rows: &[FailedRow], words: &dyn Fn(u32) -> std::sync::Arc<str>, ca
             known.1 = (n, template, provider);
         }
     }
-    let mut found: Vec<(Option<ReplyClass>, (i64, (i64, u32, u32)))> = classes.into_iter().collect();
+    let mut found: Vec<(Option<ReplyClass>, OfClass)> = classes.into_iter().collect();
     found.sort_by(|a, b| b.1.0.cmp(&a.1.0).then(a.0.cmp(&b.0)));
     #[expect(clippy::cast_precision_loss, reason = "counts stay below 2^52")]
     let share = |n: i64| n as f64 / rows.len().max(1) as f64;

@@ -22,7 +22,7 @@ pub mod time;
 pub mod visit;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
@@ -80,7 +80,7 @@ pub struct Engine {
 }
 
 /// A snapshot with what is known of reports: what it was made from, and when that was written.
-type Attachment = (Arc<Snapshot>, Option<std::time::SystemTime>, Arc<Snapshot>);
+type Attachment = (Weak<Snapshot>, Option<std::time::SystemTime>, Weak<Snapshot>);
 
 /// A task that is stopped when it is no longer wanted.
 struct Wanted<T>(tokio::task::JoinHandle<T>);
@@ -200,13 +200,16 @@ impl Engine {
         let stamp = links::stamp(&plain.root);
         // One generation may be seen twice: damaged segments leave it.
         if let Some((from, written, snapshot)) = known.as_ref()
-            && Arc::ptr_eq(from, plain)
+            && from.ptr_eq(&Arc::downgrade(plain))
             && *written == stamp
+            && let Some(snapshot) = snapshot.upgrade()
         {
-            return Arc::clone(snapshot);
+            return snapshot;
         }
         let snapshot = Arc::new(links::fresh(&self.catalog, plain, &self.links).snapshot);
-        *known = Some((Arc::clone(plain), links::stamp(&plain.root), Arc::clone(&snapshot)));
+        // The catalog lets go of it with the snapshot that it was made from, so that nothing stays pinned for it.
+        self.catalog.keep_beside(plain, &snapshot);
+        *known = Some((Arc::downgrade(plain), links::stamp(&plain.root), Arc::downgrade(&snapshot)));
         snapshot
     }
 

@@ -312,8 +312,8 @@ fn a_listed_address_is_found_at_all_providers() {
 fn a_dirty_list_is_found_as_its_job() {
     let mut rows = ordinary(10);
     let (from, until) = (begin() + 8 * DAY + 9 * HOUR, begin() + 8 * DAY + 15 * HOUR);
-    let is_bad =
-        |row: &Row| row.job == "anna-8" && row.kind == "d" && row.recipient.bytes().nth(2).unwrap_or(0) % 3 == 0;
+    let number = |row: &Row| row.recipient[1..].split('@').next().unwrap().parse::<u32>().unwrap();
+    let is_bad = |row: &Row| row.job == "anna-8" && row.kind == "d" && number(row) % 5 < 2;
     changed(&mut rows, from, until, is_bad, |row| {
         vec![Row { kind: "b", reply: "smtp;550 5.1.1 no such user".to_owned(), category: "bad-mailbox", ..row.clone() }]
     });
@@ -438,7 +438,7 @@ fn a_reply_that_was_never_seen_is_told_when_it_comes_often() {
 fn thresholds_of_the_settings_count_and_a_replay_says_what_others_would_find() {
     let (rows, _, _) = throttled();
     let desk = Desk::with(|config| {
-        config.rules = toml::from_str("[[provider-throttling.only]]\nprovider = 'google'\nmin_hits = 100000").unwrap();
+        config.rules = toml::from_str("[provider-throttling]\nmin_hits = 100000").unwrap();
     });
     for (name, text) in files(&rows) {
         desk.ingest(&name, text);
@@ -447,9 +447,10 @@ fn thresholds_of_the_settings_count_and_a_replay_says_what_others_would_find() {
     let rules: Vec<String> = look(&desk, &mut watch).0.into_iter().map(|incident| incident.rule).collect();
     assert!(!rules.contains(&"provider-throttling".to_owned()), "{rules:?}");
     let known = watch.rules().iter().find(|rule| rule.id == "provider-throttling").unwrap().thresholds();
-    let replay = watch.replay(&desk.engine, "provider-throttling", known).unwrap();
+    let usual = pmtop::insight::rule::Thresholds { min_hits: 20, ..known };
+    let replay = watch.replay(&desk.engine, "provider-throttling", usual).unwrap();
     assert_eq!((replay.now.len(), replay.then.len(), replay.days), (0, 1, 10));
-    let never = pmtop::insight::rule::Thresholds { warn: 0.99, high: 0.995, critical: 0.999, ..known };
+    let never = pmtop::insight::rule::Thresholds { warn: 0.99, high: 0.995, critical: 0.999, ..usual };
     assert_eq!(watch.replay(&desk.engine, "provider-throttling", never).unwrap().then.len(), 0);
 }
 
@@ -465,7 +466,7 @@ fn incidents_are_a_table_of_sql_and_a_part_of_what_fsck_proves() {
     assert_eq!(desk.count(sql), 1);
     let (root, place) = (desk.config.catalog.clone(), desk.config.catalog.join("incidents.db"));
     drop(desk);
-    assert!(fsck(&root, false).unwrap().is_empty());
+    assert_eq!(fsck(&root, false).unwrap(), []);
     let mut bytes = std::fs::read(&place).unwrap();
     bytes[..64].fill(7);
     std::fs::write(&place, bytes).unwrap();

@@ -252,7 +252,7 @@ fn new_rows_do_not_push_the_explorer_away_under_the_cursor() {
 fn a_reply_tells_what_it_means_and_what_to_do() {
     for (width, height) in [(80, 24), (160, 50)] {
         let mut screen = Screen::answered(width, height);
-        screen.keys("tab tab tab tab");
+        screen.keys("tab tab tab tab tab");
         assert!(screen.draw().contains("What throttle-reputation means."), "{}", screen.draw());
         screen.keys("down l");
         assert!(screen.draw().contains("new since the last visit, first seen"), "{}", screen.draw());
