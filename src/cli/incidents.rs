@@ -233,6 +233,6 @@ pub(super) fn export(
     let engine = engine(config)?;
     let which = Which { rule: Vec::new(), state: Vec::new(), severity: None };
     let incidents = chosen(look(config, &engine)?, &which, scope, &engine)?;
-    let table = if panel.show == Show::Insights { faces(&incidents) } else { table(&incidents) };
+    let table = if matches!(panel.show, Show::Insights) { faces(&incidents) } else { table(&incidents) };
     super::export::table(&table, panel.name, scope, written, out)
 }

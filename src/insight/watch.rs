@@ -20,7 +20,7 @@ use crate::event::Micros;
 use crate::query::Engine;
 use crate::query::field::Field;
 use crate::query::filter::Filter;
-use crate::query::joint::{Cell, FailedRow, Wish};
+use crate::query::joint::{Cell, FailedRow, Unreached, Wish};
 use crate::query::question::Failure;
 use crate::query::scope::Scope;
 use crate::query::time::{DAY, HOUR, TimeRange, span};
@@ -28,6 +28,8 @@ use crate::reply::Catalogue;
 
 /// Slow mail and missing mail for so long after an outage or a throttling are its consequences.
 const AFTERMATH: i32 = 3 * 4;
+/// Trouble so many times as weighty as a later one of the same kind and the same mail explains that.
+const ECHO: f64 = 10.0;
 /// Days of history without which every reply is new.
 const NEW_AFTER: i32 = 7;
 
@@ -332,11 +334,13 @@ impl Watch {
         let rule = &self.rules[index];
         let words = |word: u32| engine.word(word);
         let mut rows = causes::rows_of(verdict, &failed);
+        let mut destination = None;
         if rule.signal == Signal::Connection
             && rows.len() * 2 < usize::try_from(whole(segment.hits)).unwrap_or(usize::MAX)
         {
             // Whoever was not reached said nothing.
-            rows = silent(engine, snapshot, verdict, (segment.first - edge, segment.last + edge))?;
+            let found = silent(engine, snapshot, verdict, (segment.first - edge, segment.last + edge))?;
+            (rows, destination) = (found.rows, found.destination);
         }
         let (opened_at, ended) = causes::bounds(verdict, rule, &rows);
         let inside: Vec<FailedRow> = rows.into_iter().filter(|row| (opened_at..=ended).contains(&row.time)).collect();
@@ -345,8 +349,12 @@ impl Watch {
             _ if inside.is_empty() => vec![plain(rule, verdict)],
             _ => causes::causes(&inside, &words, &self.catalogue),
         };
-        let scope: BTreeMap<String, String> =
+        let mut scope: BTreeMap<String, String> =
             verdict.who().map(|(field, word)| (field.report_name(), engine.word(word).as_ref().to_owned())).collect();
+        // Errors of queues name no recipient, so the destination is told by the queue.
+        if let Some(domain) = destination.filter(|_| !scope.contains_key("domain")) {
+            scope.insert(Field::Queue.report_name(), format!("{domain}/*"));
+        }
         let quiet = Micros::from(rule.quiet_minutes) * 60_000_000;
         let goes_on = segment.ongoing && now - ended <= quiet;
         let classes: Vec<String> = causes.iter().map(|cause| cause.reply_class.clone()).collect();
@@ -542,14 +550,12 @@ fn silent(
     snapshot: &Snapshot,
     verdict: &Verdict,
     (first, last): (i32, i32),
-) -> Result<Vec<FailedRow>, Failure> {
+) -> Result<Unreached, Failure> {
     let at = |quarter: i32| Some(Micros::from(quarter) * QUARTER);
     let filters = verdict.who().map(|(field, word)| Filter::include(field, engine.word(word).as_ref()));
     let scope = Scope::new(TimeRange::Between(at(first), at(last + 1)), filters);
     let resolved = engine.resolve(snapshot, &scope, None)?;
-    let mut rows = engine.unreached(snapshot, &resolved)?;
-    rows.retain(|row| verdict.slot.signal.is_hit(row.what));
-    Ok(rows)
+    engine.unreached(snapshot, &resolved)
 }
 
 /// Stretches of the same trouble that are close to each other, as one.
@@ -603,7 +609,13 @@ fn without_consequences(verdicts: Vec<(usize, Verdict)>, rules: &[Rule]) -> Vec<
                     && cause.segment.first - 2 <= verdict.segment.last
                     && verdict.segment.first <= cause.segment.last + AFTERMATH
             };
-            !(may_follow && causes.iter().any(follows))
+            // What was put off is tried again, and some of it put off again.
+            let echoes = |cause: &Verdict| {
+                cause.slot.signal == verdict.slot.signal
+                    && cause.weight > ECHO * verdict.weight
+                    && cause.segment.first <= verdict.segment.first
+            };
+            !causes.iter().any(|cause| follows(cause) && (may_follow || echoes(cause)))
         })
         .collect()
 }

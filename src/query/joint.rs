@@ -8,6 +8,7 @@ use arrow::datatypes::TimestampMicrosecondType;
 use datafusion::error::DataFusionError;
 use datafusion::logical_expr::lit;
 use datafusion::prelude::col;
+use hashbrown::HashMap;
 
 use super::Engine;
 use super::packs::scan::{self, PackQuery};
@@ -92,27 +93,41 @@ pub fn field_of(dimension: usize) -> Option<Field> {
 
 impl Raw {
     /// Queue errors, and attempts and bounces for lack of a connection.
-    async fn unreached(&self, snapshot: &Snapshot, resolved: &Resolved) -> Result<Vec<FailedRow>, DataFusionError> {
+    async fn unreached(&self, snapshot: &Snapshot, resolved: &Resolved) -> Result<Unreached, DataFusionError> {
         let lost = lit(ReplyClass::Connection.as_str());
         let tried = [Kind::Deferred, Kind::Bounced].map(|kind| lit(kind.as_str())).to_vec();
         let kinds = col("kind").eq(lit(Kind::QueueError.as_str()));
         let frame = self
             .rows(snapshot, resolved, |segment| resolved.holds(segment))?
             .filter(kinds.or(col("kind").in_list(tried, false).and(col("reply_class").eq(lost))))?
-            .select(vec![col("event_time"), col("kind")])?;
+            .select(vec![col("event_time"), col("kind"), col("queue")])?;
         let mut rows = Vec::new();
+        let mut queues: HashMap<String, usize> = HashMap::new();
         for batch in frame.collect().await? {
-            let kinds = text_column(&batch, "kind")?;
+            let (kinds, names) = (text_column(&batch, "kind")?, text_column(&batch, "queue")?);
             let times = column(&batch, "event_time")?.as_primitive::<TimestampMicrosecondType>();
             for row in (0..batch.num_rows()).filter(|row| !times.is_null(*row)) {
                 let kind = Kind::parse(value(&kinds, row)).unwrap_or(Kind::Status);
                 let what = What { kind, bounce: None, reply: Some(ReplyClass::Connection) };
                 rows.push(FailedRow { time: times.value(row), who: Who::default(), what, template: 0 });
+                // PowerMTA's queues are domain/vmta.
+                let domain = value(&names, row).split('/').next().unwrap_or_default();
+                *queues.entry(domain.to_lowercase()).or_default() += 1;
             }
         }
         rows.sort_unstable_by_key(|row| row.time);
-        Ok(rows)
+        let destination = queues.into_iter().find(|(name, n)| !name.is_empty() && n * 10 >= rows.len() * 9);
+        Ok(Unreached { rows, destination: destination.map(|(name, _)| name) })
     }
+}
+
+/// Rows that reached nobody.
+#[derive(Debug, Clone, Default)]
+pub struct Unreached {
+    /// The rows, in the order of time.
+    pub rows: Vec<FailedRow>,
+    /// The domain whose queues have nearly all of them.
+    pub destination: Option<String>,
 }
 
 impl Engine {
@@ -139,13 +154,13 @@ impl Engine {
 
     /// The rows of a scope that reached nobody, in the order of time; whose they are is left to the scope's filters. They
     /// have no reply, so packs do not know them one by one.
-    pub fn unreached(&self, snapshot: &Snapshot, resolved: &Resolved) -> Result<Vec<FailedRow>, Failure> {
+    pub fn unreached(&self, snapshot: &Snapshot, resolved: &Resolved) -> Result<Unreached, Failure> {
         // A thread of its own: whoever asks may be one of the engine's.
         let found =
             std::thread::scope(|scope| scope.spawn(|| self.block_on(self.raw().unreached(snapshot, resolved))).join());
         match found {
             Ok(rows) => rows.map_err(Failure::from_engine),
-            Err(_) => Ok(Vec::new()),
+            Err(_) => Ok(Unreached::default()),
         }
     }
 
