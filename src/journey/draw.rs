@@ -146,7 +146,7 @@ fn about(step: &Step, message_begins: bool) -> Vec<String> {
     put(&step.source_ip);
     match kind {
         Some(Kind::Received) => put(&if step.job.is_empty() { String::new() } else { format!("job {}", step.job) }),
-        Some(Kind::Complaint) => put(&format!("{} feedback loop", step.provider).trim_start().to_owned()),
+        Some(Kind::Complaint) => put(format!("{} feedback loop", step.provider).trim_start()),
         Some(Kind::Bounced) => put(&step.bounce_class),
         _ => {}
     }
