@@ -268,7 +268,7 @@ impl<'a> Traffic<'a> {
         if self.options.incident == Incident::Demo {
             let (user, plan) = DIRTY_JOB;
             let dirty = (self.today..self.jobs.len()).find(|job| {
-                self.jobs[*job].user == user && std::ptr::eq(self.jobs[*job].plan, &USERS[user].plans[plan])
+                self.jobs[*job].user == user && self.jobs[*job].plan.campaign == USERS[user].plans[plan].campaign
             });
             for plot in self.plots.iter_mut().filter(|plot| plot.kind == Incident::DirtyList) {
                 plot.target.job = dirty.map(|job| job as u32);

@@ -465,7 +465,8 @@ fn incidents_are_a_table_of_sql_and_a_part_of_what_fsck_proves() {
     let sql = "select count(*) from incidents where rule = 'provider-throttling' and state = 'resolved' and scope like '%Google%'";
     assert_eq!(desk.count(sql), 1);
     let (root, place) = (desk.config.catalog.clone(), desk.config.catalog.join("incidents.db"));
-    drop(desk);
+    let Desk { folder: _folder, engine, .. } = desk;
+    drop(engine);
     assert_eq!(fsck(&root, false).unwrap(), []);
     let mut bytes = std::fs::read(&place).unwrap();
     bytes[..64].fill(7);

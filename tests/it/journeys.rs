@@ -256,7 +256,7 @@ fn a_reply_tells_what_it_means_and_what_to_do() {
         assert!(screen.draw().contains("What throttle-reputation means."), "{}", screen.draw());
         screen.keys("down l");
         assert!(screen.draw().contains("new since the last visit, first seen"), "{}", screen.draw());
-        screen.keys("down i");
+        screen.keys("down down i");
         let shown = screen.draw();
         for words in ["What ip-blocklist means.", "What to do about it", "Spamhaus ZEN", "192.0.2.7", "first seen"] {
             assert!(shown.contains(words), "{words}: {shown}");

@@ -227,7 +227,6 @@ pub fn explanation() -> Explanation {
             rate_part: 780.0,
             mix_part: 0.0,
         },
-        focus: None,
         moved: None,
         focus: None,
         contributors: vec![contributor(&[(Field::Provider, "Google"), (Field::SourceIp, "10.0.3.1")], 0.83)],
