@@ -414,7 +414,7 @@ fn a_reply_that_was_never_seen_is_told_when_it_comes_often() {
             |row| row.recipient.ends_with("gmail.com") && row.kind == "d",
             |row| {
                 n.set(n.get() + 1);
-                let many = n.get() % every == 0;
+                let many = n.get().is_multiple_of(every);
                 let new = |minutes: i64| Row {
                     kind: "t",
                     at: row.at + minutes * MINUTE,
