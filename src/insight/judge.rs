@@ -11,7 +11,7 @@ use hashbrown::HashMap;
 use super::baseline::{Basis, Latencies, Rates, Usual, Volumes, percentile};
 use super::incident::Severity;
 use super::rule::{Rule, Thresholds};
-use super::segment::{Limits, Point, Segment, segments, tightened};
+use super::segment::{Limits, Point, STRONGEST, Segment, segments, tightened};
 use super::series::{Key, QUARTERS, Series, Slot, place};
 use super::signal::Signal;
 use crate::query::field::Field;
@@ -37,6 +37,8 @@ const SLOW_MS: f64 = 5_000.0;
 const EDGE: i32 = 6;
 /// Quarters of an hour for which mail must be missing.
 const LONG_ENOUGH: i32 = 3;
+/// Slow deliveries are cut where one in twenty is slow, which is where the p95 of a quarter is what slow begins with.
+const SLOW_STRENGTH: f64 = 6.0;
 /// Deliveries without which nothing is known of a usual latency.
 const SLOW_ROWS: u64 = 200;
 
@@ -181,7 +183,7 @@ impl Case<'_> {
         segments(&points, &self.limits(), self.until)
             .into_iter()
             .filter_map(|segment| {
-                let segment = tightened(&points, segment, &self.limits());
+                let segment = tightened(&points, segment, &self.limits(), STRONGEST);
                 let rate = segment.hits / segment.of.max(segment.hits).max(1.0);
                 let base = segment.expected / segment.of.max(1.0);
                 let (_, basis) = usual.at(segment.first);
@@ -265,7 +267,7 @@ impl Case<'_> {
         segments(&points, &self.limits(), self.until)
             .into_iter()
             .filter_map(|segment| {
-                let segment = tightened(&points, segment, &self.limits());
+                let segment = tightened(&points, segment, &self.limits(), SLOW_STRENGTH);
                 let inside = series.iter().filter(|own| (segment.first..=segment.last).contains(&own.quarter));
                 let p95 = percentile(inside.map(|own| (own.bucket, u64::from(own.n))), 0.95);
                 let rate = segment.hits / segment.of.max(1.0);
@@ -372,10 +374,14 @@ impl Case<'_> {
         });
         let mut kept: Vec<Verdict> = Vec::new();
         while let Some(heaviest) = verdicts.first() {
+            // What is missing is a part of what there would have been.
+            let size = |verdict: &Verdict| {
+                if self.rule.signal == Signal::Volume { verdict.segment.of } else { verdict.segment.hits }
+            };
             // Nearly the same rows under several names: the name that the rule puts first.
             let says_the_same = |other: &&Verdict| {
                 other.weight >= ALIKE * heaviest.weight
-                    && other.segment.hits >= ALIKE * heaviest.segment.hits
+                    && size(other) >= ALIKE * size(heaviest)
                     && other.segment.overlaps(&heaviest.segment)
                     && other.meets(heaviest)
             };

@@ -97,17 +97,17 @@ pub fn segments(points: &[Point], limits: &Limits, until: i32) -> Vec<Segment> {
 }
 
 /// A stretch as narrow as its own strength says: what is only a little more than usual before and behind it belongs to it
-/// no more than to quiet times. Parts that are apart by less than `limits.quiet` stay one.
-pub fn tightened(points: &[Point], segment: Segment, limits: &Limits) -> Segment {
+/// no more than to quiet times; `sharpest` bounds that strength. Parts that are apart by less than `limits.quiet` stay one.
+pub fn tightened(points: &[Point], segment: Segment, limits: &Limits, sharpest: f64) -> Segment {
     let mut known = segment;
     // The first time the strength is still that of the wide stretch.
     for _ in 0..2 {
-        let strength = if known.expected > 0.0 { known.hits / known.expected } else { STRONGEST };
+        let strength = if known.expected > 0.0 { known.hits / known.expected } else { sharpest };
         let sharp: Vec<Point> = points
             .iter()
             .filter(|point| (segment.first..=segment.last).contains(&point.quarter))
             .map(|point| Point {
-                factor: if point.factor < 1.0 { point.factor } else { strength.clamp(point.factor, STRONGEST) },
+                factor: if point.factor < 1.0 { point.factor } else { strength.min(sharpest).max(point.factor) },
                 ..*point
             })
             .collect();
@@ -131,7 +131,7 @@ pub fn tightened(points: &[Point], segment: Segment, limits: &Limits) -> Segment
 }
 
 /// Stronger trouble is not told apart more sharply.
-const STRONGEST: f64 = 30.0;
+pub const STRONGEST: f64 = 30.0;
 
 struct Run {
     first: usize,
@@ -211,7 +211,7 @@ mod tests {
     fn a_strong_wave_is_cut_where_its_strength_ends() {
         let points = series(&[3, 4, 60, 80, 70, 9, 8, 7, 8, 3, 2, 3], 2.0);
         let wide = segments(&points, &LIMITS, 12)[0];
-        let found = tightened(&points, wide, &LIMITS);
+        let found = tightened(&points, wide, &LIMITS, STRONGEST);
         assert_eq!((found.first, found.last), (2, 4));
         assert!((found.hits - 210.0).abs() < 1e-9);
     }

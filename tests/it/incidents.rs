@@ -406,7 +406,7 @@ fn a_reply_that_was_never_seen_is_told_when_it_comes_often() {
     let with = |every: usize| {
         let mut rows = ordinary(10);
         let (from, until) = (begin() + 8 * DAY + 9 * HOUR, begin() + 8 * DAY + 11 * HOUR);
-        let n = std::cell::Cell::new(0);
+        let n = std::cell::Cell::new(0_usize);
         changed(
             &mut rows,
             from,

@@ -13,6 +13,7 @@ use sha2::{Digest as _, Sha256};
 
 const DEV: &str = include_str!("../fixtures/replies/dev.tsv");
 const HELD_OUT: &str = include_str!("../fixtures/replies/heldout.tsv");
+const BLIND: &str = include_str!("../fixtures/replies/blind.tsv");
 const SOURCES: &str = include_str!("../fixtures/replies/sources.tsv");
 const EXAMPLES: &str = include_str!("../../src/reply/examples.tsv");
 
@@ -75,6 +76,17 @@ fn table(found: &BTreeMap<String, (usize, usize)>) -> String {
     writeln!(out, "{:24} {:3} of {:3}  {:5.1} %", "all", all.0, all.1, 100.0 * recall(all)).unwrap();
     writeln!(out, "mean of the classes with {ENOUGH} or more: {:.1} %", 100.0 * mean(found)).unwrap();
     out
+}
+
+/// Nobody who wrote rules had seen these. The goal of 85 % is not reached on them (docs/measurements.md); what is must not
+/// be lost.
+#[test]
+fn what_nobody_wrote_rules_from_is_known_as_well_as_ever() {
+    let blind: Vec<Reply<'_>> =
+        rows(BLIND, 3).map(|row| Reply { provider: row[0], class: row[1], source: "", text: row[2] }).collect();
+    let found = score(&blind);
+    println!("{}", table(&found));
+    assert!(mean(&found) >= 0.78, "{}", table(&found));
 }
 
 /// This half was held out once; rules may be written from it now (docs/measurements.md).
