@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use crate::catalog::layout;
 use crate::config;
 use crate::event::file_status::Status;
-use crate::insight::watch::incident_of;
+use crate::insight::reconcile::incident_of;
 use crate::query::Engine;
 use crate::query::field::Field;
 use crate::query::question::{Failure, Page, Question, Report, Sort};

@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use crate::app::State;
 use crate::app::board::{dashboard, panel};
+use crate::app::notice::Notice;
 use crate::dashboard::{DASHBOARDS, Show};
-use crate::insight::incident::{Incident, Severity, State as Fate};
+use crate::insight::incident::{Happening, Incident, Severity, State as Fate, Step};
 use crate::insight::rule::Rule;
 use crate::query::question::Sort;
 use crate::query::time::{DAY, HOUR, MINUTE, Micros, short};
@@ -249,6 +250,22 @@ impl State {
         for (tab, index, id) in marks {
             self.select_incident(tab, index, &id);
         }
+    }
+
+    /// Says what has just begun or become worse, goes on and is bad; the incidents themselves come beside it.
+    pub(in crate::app) fn happened(&mut self, happened: &[Happening]) {
+        let is_news = |happening: &&Happening| {
+            let incident = &happening.incident;
+            happening.step != Step::Resolved && incident.state == Fate::Open && incident.severity >= Severity::High
+        };
+        let mut news: Vec<&Happening> =
+            happened.iter().filter(is_news).filter(|happening| happening.incident.closed_at.is_none()).collect();
+        news.sort_by_key(|happening| std::cmp::Reverse(happening.incident.severity));
+        let Some(first) = news.first() else { return };
+        let incident = if self.masked { first.incident.hidden() } else { first.incident.clone() };
+        let more = if news.len() > 1 { format!(" (and {} more)", news.len() - 1) } else { String::new() };
+        self.notice =
+            Some(Notice::error(format!("{}: {}{more} · 6 shows it", incident.severity.as_str(), incident.headline)));
     }
 
     /// Puts a cursor onto an incident; whether it is there.

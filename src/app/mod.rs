@@ -638,8 +638,7 @@ pub fn update(state: &mut State, input: Input) -> Vec<Effect> {
         Input::Marked(mark, result) => state.marked(&mark, result),
         Input::Replayed(serial, result) => state.replayed(serial, result),
         Input::Evidence(result) => state.evidence_written(result),
-        // The incidents themselves come beside it.
-        Input::Happened(_) => {}
+        Input::Happened(happened) => state.happened(&happened),
         Input::Catalog { generation, now } => return state.catalog(generation, now),
         Input::Relinked if !state.paused => return state.ask_visible(Urgency::Anew),
         Input::Relinked => {}

@@ -108,6 +108,9 @@ pub(super) fn fault(path: &Path) -> Option<String> {
     }
 }
 
+/// What was told stands in the outbox for so long after it: three months, as events do by default.
+const TOLD_KEPT: Micros = 90 * 86_400_000_000;
+
 /// The database of one catalog.
 #[derive(Debug)]
 pub struct Incidents {
@@ -203,6 +206,7 @@ impl Incidents {
                 for outgoing in tell {
                     queue.execute(params![outgoing.event_id, outgoing.hook, outgoing.body, outgoing.next_at])?;
                 }
+                tx.prepare_cached("DELETE FROM outbox WHERE finished_at < ?")?.execute([super::clock() - TOLD_KEPT])?;
                 let mut fact = tx.prepare_cached("INSERT OR REPLACE INTO facts (name, value) VALUES (?, ?)")?;
                 for (name, value) in facts {
                     fact.execute(params![name, value])?;

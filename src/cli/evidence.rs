@@ -6,7 +6,7 @@ use super::engine;
 use crate::catalog::clock;
 use crate::config::Config;
 use crate::insight::evidence::evidence;
-use crate::insight::watch::incident_of;
+use crate::insight::reconcile::incident_of;
 use crate::text::display;
 
 /// Writes both files into a folder; where to is said on standard output.

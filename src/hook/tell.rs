@@ -246,6 +246,7 @@ pub fn sample(config: &Config, hook: &Hook, at: Micros) -> (String, String) {
         evidence: Evidence::default(),
         notes: Vec::new(),
         silenced_until: None,
+        reopened: 0,
     };
     let told = body(config, &Happening::new(Step::Opened, &incident), at);
     (told.get("event_id").and_then(Json::as_str).unwrap_or_default().to_owned(), told.to_string())

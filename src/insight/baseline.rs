@@ -280,20 +280,30 @@ impl Latencies {
     /// The usual p95 of a day in milliseconds, and how many deliveries it was taken from.
     pub fn usual(&self, day: i32) -> (f64, u64, Basis) {
         let age = day - self.first_day;
-        let (days, share, scale, basis) = if age < LEARNING {
+        let (share, scale, basis) = if age < LEARNING {
             // What goes on may be among them: a percentile that a fifth of the rows can't move, and the ratio of the two
             // in a lognormal shape of sigma 0.8.
-            ((day - LEARNING + 1).max(self.first_day)..day + 1, 0.8, 1.9, Basis::Learning(age + 1))
+            (0.8, 1.9, Basis::Learning(age + 1))
         } else {
-            let basis = if age >= 14 { Basis::Weeks((age / 7).min(4)) } else { Basis::Days(age) };
-            ((day - BACK).max(self.first_day)..day, 0.95, 1.0, basis)
+            (0.95, 1.0, if age >= 14 { Basis::Weeks((age / 7).min(4)) } else { Basis::Days(age) })
+        };
+        let buckets = self.before(day);
+        let n: u64 = buckets.iter().map(|(_, n)| n).sum();
+        (percentile(buckets, share) * scale, n, basis)
+    }
+
+    /// The deliveries of the days that say what is usual on a day, by bucket; while learning, that day is one of them.
+    pub fn before(&self, day: i32) -> Vec<(u16, u64)> {
+        let days = if day - self.first_day < LEARNING {
+            (day - LEARNING + 1).max(self.first_day)..day + 1
+        } else {
+            (day - BACK).max(self.first_day)..day
         };
         let mut buckets: HashMap<u16, u64> = HashMap::new();
         for (bucket, n) in days.filter_map(|day| self.days.get(&day)).flatten() {
             *buckets.entry(*bucket).or_default() += u64::from(*n);
         }
-        let n: u64 = buckets.values().sum();
-        (percentile(buckets, share) * scale, n, basis)
+        buckets.into_iter().collect()
     }
 }
 

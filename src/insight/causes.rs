@@ -5,8 +5,8 @@ use hashbrown::HashMap;
 use super::incident::Cause;
 use super::judge::Verdict;
 use super::rule::Rule;
-use super::segment::{Limits, Point, segments};
-use super::series::{QUARTER, place};
+use super::segment::{Limits, Point, Shoulder, segments, segments_by};
+use super::series::{Count, QUARTER, place};
 use super::signal::Signal;
 use crate::event::Micros;
 use crate::event::bounce::ReplyClass;
@@ -23,7 +23,7 @@ const NO_ANSWER: &str = "4.4.1";
 const LEAST_SHARE: f64 = 0.03;
 const MINUTE: Micros = 60_000_000;
 /// Quarters of an hour before and behind a stretch in which its first and last rows are looked for.
-pub const EDGE: Micros = 1;
+pub const EDGE: Micros = 3;
 /// The least score of the minutes in which it began and ended.
 const MINUTE_SCORE: f64 = 5.0;
 
@@ -39,57 +39,131 @@ pub fn rows_of(verdict: &Verdict, rows: &[FailedRow]) -> Vec<FailedRow> {
     found
 }
 
-/// When the trouble of some rows began and ended: the stretch of minutes that stands out.
-pub fn bounds(verdict: &Verdict, rule: &Rule, rows: &[FailedRow]) -> (Micros, Micros) {
+/// When the trouble of some rows began and ended: the stretch of minutes that stands out, and the rows beside it that
+/// chance does not explain. `counts` are those of the verdict's series.
+pub fn bounds(verdict: &Verdict, rule: &Rule, rows: &[FailedRow], counts: &[Count]) -> (Micros, Micros) {
     let segment = &verdict.segment;
     let whole = (Micros::from(segment.first) * QUARTER, Micros::from(segment.last + 1) * QUARTER);
     if rows.is_empty() || matches!(verdict.slot.signal, Signal::Latency | Signal::Volume) {
-        return whole;
+        return (verdict.onset.unwrap_or(whole.0), verdict.end.unwrap_or(whole.1));
     }
-    let (from, until) = (whole.0 - EDGE * QUARTER, whole.1 + EDGE * QUARTER);
-    let minutes = f64::from(segment.last - segment.first + 1) * 15.0;
-    let (expected, hits) = (segment.expected / minutes, segment.hits / minutes);
-    let factor = (hits / expected.max(1e-6)).clamp(2.0, 30.0);
     let rows = leading(rows, whole);
-    let mut counts: HashMap<Micros, f64> = HashMap::new();
-    for row in rows.iter().filter(|row| (from..until).contains(&row.time)) {
-        *counts.entry(row.time.div_euclid(MINUTE)).or_default() += 1.0;
-    }
-    let (first, last) = (from.div_euclid(MINUTE), until.div_euclid(MINUTE));
-    let points: Vec<Point> = (first..last)
-        .map(|minute| Point {
-            quarter: i32::try_from(minute - first).unwrap_or(i32::MAX),
-            hits: counts.get(&minute).copied().unwrap_or_default(),
-            of: 0.0,
-            expected,
-            factor,
-        })
-        .collect();
-    let limits = Limits { score: MINUTE_SCORE, fall: f64::INFINITY, quiet: rule.quiet_minutes.max(60) };
-    let end = i32::try_from(last - first).unwrap_or(i32::MAX);
-    let found = segments(&points, &limits, end);
     let inside = |row: &&FailedRow| (whole.0..whole.1).contains(&row.time);
     let edges = (rows.iter().find(inside), rows.iter().rev().find(inside));
     let (begin, end) = edges.0.zip(edges.1).map_or(whole, |(begin, end)| (begin.time, end.time));
-    let (begin, end) = busy(&rows, begin, end);
-    let (Some(earliest), Some(latest)) = (found.first(), found.last()) else { return (begin, end) };
-    let (earliest, latest) =
-        ((first + Micros::from(earliest.first)) * MINUTE, (first + Micros::from(latest.last) + 1) * MINUTE);
+    let late = matches!(verdict.slot.signal, Signal::Complaint | Signal::RemoteBounce);
+    let (begin, end) = if late { busy(&rows, begin, end) } else { (begin, end) };
+    let minutes = Minutes::new(verdict, &rows, counts);
+    let Some((earliest, latest)) = minutes.stand_out(rule, late) else { return busy(&rows, begin, end) };
     let sharp: Vec<Micros> = rows.iter().map(|row| row.time).filter(|time| (earliest..latest).contains(time)).collect();
     // Minutes tell more exactly what quarters have found, and nothing else: where mail is thin they may miss an end.
     let near = |time: Option<&Micros>, edge: Micros, coarse: Micros, back: Micros, ahead: Micros| {
         time.copied().filter(|time| (edge - back..edge + ahead).contains(time)).unwrap_or(coarse)
     };
-    let (begin, end) = (
-        near(sharp.first(), whole.0, begin, EDGE * QUARTER, QUARTER),
-        near(sharp.last(), whole.1, end, QUARTER, EDGE * QUARTER),
-    );
-    busy(&rows, begin, end)
+    let (begin, end) =
+        (near(sharp.first(), whole.0, begin, QUARTER, QUARTER), near(sharp.last(), whole.1, end, QUARTER, QUARTER));
+    if late {
+        return busy(&rows, begin, end);
+    }
+    let ahead = minutes.followed(end, rows.iter().map(|row| row.time).filter(|time| *time > end));
+    let back = minutes.followed(begin, rows.iter().rev().map(|row| row.time).filter(|time| *time < begin));
+    busy(&rows, back, ahead)
 }
+
+/// A verdict's time, and the quarters beside it, by minutes.
+struct Minutes<'a> {
+    verdict: &'a Verdict,
+    /// The first minute, and the one behind the last.
+    range: (Micros, Micros),
+    /// Rows that speak against somebody, by minute.
+    seen: HashMap<Micros, f64>,
+    /// How many rows there are of a quarter, by minute of it.
+    of: HashMap<Micros, f64>,
+    shoulder: Shoulder,
+    /// The usual rate.
+    usual: f64,
+}
+
+impl<'a> Minutes<'a> {
+    fn new(verdict: &'a Verdict, rows: &[FailedRow], counts: &[Count]) -> Self {
+        let segment = &verdict.segment;
+        let edge = i32::try_from(EDGE).unwrap_or_default();
+        let minute = |quarter: i32| Micros::from(quarter) * (QUARTER / MINUTE);
+        let mut seen: HashMap<Micros, f64> = HashMap::new();
+        for row in rows {
+            *seen.entry(row.time.div_euclid(MINUTE)).or_default() += 1.0;
+        }
+        let within = |at: &&Micros| (minute(segment.first)..minute(segment.last + 1)).contains(*at);
+        let own: f64 = seen.iter().filter(|(at, _)| within(at)).map(|(_, n)| n).sum();
+        let of = segment.of.max(own).max(1.0);
+        let (rate, usual) = (own / of, segment.expected / of);
+        Self {
+            verdict,
+            range: (minute(segment.first - edge), minute(segment.last + 1 + edge)),
+            seen,
+            of: counts.iter().map(|count| (Micros::from(count.quarter), f64::from(count.of) / 15.0)).collect(),
+            shoulder: Shoulder::new(rate, usual.min(rate / 4.0)),
+            usual,
+        }
+    }
+
+    /// How many rows there are in a minute, on average over its quarter.
+    fn of(&self, minute: Micros) -> f64 {
+        self.of.get(&minute.div_euclid(QUARTER / MINUTE)).copied().unwrap_or_default()
+    }
+
+    /// From the first minute that stands out to behind the last.
+    fn stand_out(&self, rule: &Rule, late: bool) -> Option<(Micros, Micros)> {
+        let segment = &self.verdict.segment;
+        let lasted = f64::from(segment.last - segment.first + 1) * 15.0;
+        let (usual, hits) = (segment.expected / lasted, segment.hits / lasted);
+        let (first, last) = self.range;
+        let points: Vec<Point> = (first..last)
+            .map(|at| Point {
+                quarter: i32::try_from(at - first).unwrap_or(i32::MAX),
+                hits: self.seen.get(&at).copied().unwrap_or_default(),
+                of: self.of(at),
+                expected: usual,
+                factor: (hits / usual.max(1e-6)).clamp(2.0, 30.0),
+            })
+            .collect();
+        let limits = Limits { score: MINUTE_SCORE, fall: f64::INFINITY, quiet: rule.quiet_minutes.max(60) };
+        let until = i32::try_from(last - first).unwrap_or(i32::MAX);
+        let found = if late {
+            segments(&points, &limits, until)
+        } else {
+            segments_by(&points, &limits, until, |point| self.shoulder.score(point.hits, point.of))
+        };
+        let (earliest, latest) = (found.first()?, found.last()?);
+        Some(((first + Micros::from(earliest.first)) * MINUTE, (first + Micros::from(latest.last) + 1) * MINUTE))
+    }
+
+    /// An end with the rows that follow it, as long as there would be hardly one by chance before the next of them, and they
+    /// are not too few of too many.
+    fn followed(&self, edge: Micros, rows: impl Iterator<Item = Micros>) -> Micros {
+        let (mut end, mut score) = (edge, 0.0_f64);
+        for time in rows {
+            let (from, until) = (end.min(time).div_euclid(MINUTE), end.max(time).div_euclid(MINUTE));
+            let of: f64 = (from..until).map(|minute| self.of(minute)).sum();
+            score = (score + self.shoulder.score(1.0, of.max(1.0))).min(0.0);
+            if (time - end).abs() > NEAR || self.usual * of > BY_CHANCE || score < FEW {
+                break;
+            }
+            end = time;
+        }
+        end
+    }
+}
+
+/// Rows that are apart by less belong together: half an hour.
+const NEAR: Micros = 30 * MINUTE;
+/// More rows than this by chance, and the next row is one.
+const BY_CHANCE: f64 = 0.5;
+/// The score from which on what follows is not the same trouble.
+const FEW: f64 = -4.0;
 
 /// A stretch without its lone rows at both ends: one that has no two others within half an hour is there at all times.
 fn busy(rows: &[FailedRow], begin: Micros, end: Micros) -> (Micros, Micros) {
-    const NEAR: Micros = 30 * MINUTE;
     let times: Vec<Micros> = rows.iter().map(|row| row.time).filter(|time| (begin..=end).contains(time)).collect();
     let close = |three: &&[Micros]| three.last().zip(three.first()).is_some_and(|(last, first)| last - first <= NEAR);
     let first = times.windows(3).find(close).and_then(<[Micros]>::first);
@@ -97,15 +171,23 @@ fn busy(rows: &[FailedRow], begin: Micros, end: Micros) -> (Micros, Micros) {
     first.zip(last).map_or((begin, end), |(first, last)| (*first, *last))
 }
 
-/// The rows of the replies that most of the trouble is of: others are there at all times.
+/// The rows of the replies that most of the trouble is of: others are there at all times. Those are all replies of the
+/// classes that lead, and where one wording has half of them, of the wordings that lead.
 fn leading(rows: &[FailedRow], (from, until): (Micros, Micros)) -> Vec<FailedRow> {
+    let inside = || rows.iter().filter(|row| (from..until).contains(&row.time));
+    let mut classes: HashMap<Option<ReplyClass>, usize> = HashMap::new();
     let mut templates: HashMap<u32, usize> = HashMap::new();
-    for row in rows.iter().filter(|row| (from..until).contains(&row.time)) {
+    for row in inside() {
+        *classes.entry(row.what.reply).or_default() += 1;
         *templates.entry(row.template).or_default() += 1;
     }
-    // Many wordings of the same, none of which leads: all of them.
+    let most_of_class = classes.values().max().copied().unwrap_or_default();
     let most = templates.values().max().copied().unwrap_or_default();
-    let leads = |row: &&FailedRow| templates.get(&row.template).is_some_and(|n| n * LEADING >= most);
+    let one_wording = most * 2 >= inside().count();
+    let leads = |row: &&FailedRow| {
+        classes.get(&row.what.reply).is_some_and(|n| n * LEADING >= most_of_class)
+            && (!one_wording || templates.get(&row.template).is_some_and(|n| n * LEADING >= most))
+    };
     rows.iter().filter(leads).copied().collect()
 }
 
@@ -165,7 +247,6 @@ pub fn causes(rows: &[FailedRow], words: &dyn Fn(u32) -> std::sync::Arc<str>, ca
                 reply_class: class.map_or_else(String::new, |class| class.as_str().to_owned()),
                 status,
                 reply: template.as_ref().to_owned(),
-                example: String::new(),
                 blocklist: verdict.blocklist.map(str::to_owned),
                 advice: advice.to_owned(),
                 share: share(n),

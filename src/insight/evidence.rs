@@ -163,7 +163,7 @@ fn hide(incident: &mut Incident) {
     incident.headline = mask::words(&incident.headline);
     incident.scope.values_mut().for_each(|value| *value = mask::words(value));
     for cause in &mut incident.causes {
-        for text in [&mut cause.cause, &mut cause.reply, &mut cause.example, &mut cause.advice] {
+        for text in [&mut cause.cause, &mut cause.reply, &mut cause.advice] {
             *text = mask::words(text);
         }
     }

@@ -75,8 +75,6 @@ pub struct Cause {
     pub status: String,
     /// Their template.
     pub reply: String,
-    /// One of them, verbatim.
-    pub example: String,
     /// The block list that they name.
     pub blocklist: Option<String>,
     /// What to do next.
@@ -147,6 +145,9 @@ pub struct Incident {
     /// Until when it is silenced, if it is.
     #[serde(default, with = "maybe_iso")]
     pub silenced_until: Option<Micros>,
+    /// How often it went on again after it had ended.
+    #[serde(default)]
+    pub reopened: u32,
 }
 
 impl Incident {
@@ -189,7 +190,7 @@ impl Incident {
         hidden.headline = mask::words(&hidden.headline);
         hidden.scope.values_mut().for_each(|value| *value = mask::words(value));
         for cause in &mut hidden.causes {
-            for text in [&mut cause.cause, &mut cause.reply, &mut cause.example, &mut cause.advice] {
+            for text in [&mut cause.cause, &mut cause.reply, &mut cause.advice] {
                 *text = mask::words(text);
             }
         }
@@ -234,7 +235,8 @@ impl Step {
 /// Something to tell of an incident; the same step of the same incident always has the same id.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Happening {
-    /// `INCIDENT.opened`, `INCIDENT.escalated.critical`, `INCIDENT.resolved`.
+    /// `INCIDENT.opened`, `INCIDENT.escalated.critical`, `INCIDENT.resolved`; with `.2` behind it when it went on again
+    /// after it had ended, and so on.
     pub event_id: String,
     /// What happened.
     pub step: Step,
@@ -245,10 +247,13 @@ pub struct Happening {
 impl Happening {
     /// What is told of an incident.
     pub fn new(step: Step, incident: &Incident) -> Self {
-        let event_id = match step {
+        let mut event_id = match step {
             Step::Escalated => format!("{}.escalated.{}", incident.id, incident.severity.as_str()),
             _ => format!("{}.{}", incident.id, step.as_str()),
         };
+        if incident.reopened > 0 {
+            event_id = format!("{event_id}.{}", incident.reopened + 1);
+        }
         Self { event_id, step, incident: incident.clone() }
     }
 }

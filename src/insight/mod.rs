@@ -2,14 +2,18 @@
 
 pub mod baseline;
 pub mod causes;
+mod consequence;
 pub mod evidence;
 pub mod explain;
 pub mod flat;
 pub mod incident;
 pub mod judge;
 pub mod postmaster;
+pub mod reconcile;
 pub mod rule;
 pub mod segment;
 pub mod series;
+mod sightings;
 pub mod signal;
 pub mod watch;
+mod words;

@@ -65,6 +65,11 @@ fn score(point: &Point) -> f64 {
 
 /// The stretches that stand out, in the order of time. `until` is the quarter in which the log ends.
 pub fn segments(points: &[Point], limits: &Limits, until: i32) -> Vec<Segment> {
+    segments_by(points, limits, until, score)
+}
+
+/// The same by another score of a point.
+pub fn segments_by(points: &[Point], limits: &Limits, until: i32, score: impl Fn(&Point) -> f64) -> Vec<Segment> {
     let mut found = Vec::new();
     let mut run: Option<Run> = None;
     for (at, point) in points.iter().enumerate() {
@@ -96,6 +101,47 @@ pub fn segments(points: &[Point], limits: &Limits, until: i32) -> Vec<Segment> {
     found
 }
 
+/// What tells rows of trouble from those of the quiet or half quiet time around it: the logarithms of how much likelier a
+/// row that speaks against somebody is in trouble, and how much likelier one that does not.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Shoulder {
+    hit: f64,
+    other: f64,
+}
+
+/// Beside trouble of some rate, a rate of one in so many parts of it is quiet.
+const SHOULDER: f64 = 5.0;
+
+impl Shoulder {
+    /// Between a rate and what is quiet beside it: the usual, or a fifth of the rate, so that the cut is near the half.
+    pub fn new(rate: f64, usual: f64) -> Self {
+        let rate = rate.clamp(1e-6, 0.995);
+        let quiet = (rate / SHOULDER).max((2.0 * usual).min(rate / 2.0));
+        Self { hit: (rate / quiet).ln(), other: ((1.0 - rate) / (1.0 - quiet)).ln() }
+    }
+
+    /// The score of rows that speak against somebody among so many.
+    pub fn score(&self, hits: f64, of: f64) -> f64 {
+        hits * self.hit + (of - hits) * self.other
+    }
+}
+
+/// A stretch without the time before and behind it in which less than about half of its own rate was reached: what was put
+/// off is tried again, and fails more often than usual for hours after the trouble is over. Parts that are apart by less
+/// than `limits.quiet` stay one.
+pub fn without_shoulders(points: &[Point], segment: Segment, limits: &Limits) -> Segment {
+    let mut known = segment;
+    // The first time the rate is still that of the wide stretch.
+    for _ in 0..2 {
+        if known.of <= 0.0 {
+            return known;
+        }
+        let shoulder = Shoulder::new(known.hits / known.of.max(known.hits), known.expected / known.of);
+        known = narrowed(points, segment, known, limits, |point| shoulder.score(point.hits, point.of.max(point.hits)));
+    }
+    known
+}
+
 /// A stretch as narrow as its own strength says: what is only a little more than usual before and behind it belongs to it
 /// no more than to quiet times; `sharpest` bounds that strength. Parts that are apart by less than `limits.quiet` stay one.
 pub fn tightened(points: &[Point], segment: Segment, limits: &Limits, sharpest: f64) -> Segment {
@@ -103,31 +149,37 @@ pub fn tightened(points: &[Point], segment: Segment, limits: &Limits, sharpest: 
     // The first time the strength is still that of the wide stretch.
     for _ in 0..2 {
         let strength = if known.expected > 0.0 { known.hits / known.expected } else { sharpest };
-        let sharp: Vec<Point> = points
-            .iter()
-            .filter(|point| (segment.first..=segment.last).contains(&point.quarter))
-            .map(|point| Point {
-                factor: if point.factor < 1.0 { point.factor } else { strength.min(sharpest).max(point.factor) },
-                ..*point
-            })
-            .collect();
-        let own = Limits { score: limits.score / 2.0, fall: f64::INFINITY, quiet: limits.quiet };
-        let found = segments(&sharp, &own, segment.last);
-        let (Some(begin), Some(end)) = (found.first(), found.last()) else { return known };
-        let inside: Vec<&Point> =
-            sharp.iter().filter(|point| (begin.first..=end.last).contains(&point.quarter)).collect();
-        let sum = |part: fn(&Point) -> f64| inside.iter().map(|point| part(point)).sum::<f64>();
-        known = Segment {
-            first: begin.first,
-            last: end.last,
-            hits: sum(|point| point.hits),
-            of: sum(|point| point.of),
-            expected: sum(|point| point.expected),
-            score: known.score,
-            ongoing: segment.ongoing && segment.last - end.last <= limits.quiet,
-        };
+        let factor = |own: f64| if own < 1.0 { own } else { strength.min(sharpest).max(own) };
+        known =
+            narrowed(points, segment, known, limits, |point| score(&Point { factor: factor(point.factor), ..*point }));
     }
     known
+}
+
+/// The stretches that stand out within a stretch by another score, as one; `known` if there are none.
+fn narrowed(
+    points: &[Point],
+    segment: Segment,
+    known: Segment,
+    limits: &Limits,
+    score: impl Fn(&Point) -> f64,
+) -> Segment {
+    let within: Vec<Point> =
+        points.iter().filter(|point| (segment.first..=segment.last).contains(&point.quarter)).copied().collect();
+    let own = Limits { score: limits.score / 2.0, fall: f64::INFINITY, quiet: limits.quiet };
+    let found = segments_by(&within, &own, segment.last, score);
+    let (Some(begin), Some(end)) = (found.first(), found.last()) else { return known };
+    let inside: Vec<&Point> = within.iter().filter(|point| (begin.first..=end.last).contains(&point.quarter)).collect();
+    let sum = |part: fn(&Point) -> f64| inside.iter().map(|point| part(point)).sum::<f64>();
+    Segment {
+        first: begin.first,
+        last: end.last,
+        hits: sum(|point| point.hits),
+        of: sum(|point| point.of),
+        expected: sum(|point| point.expected),
+        score: known.score,
+        ongoing: segment.ongoing && segment.last - end.last <= limits.quiet,
+    }
 }
 
 /// Stronger trouble is not told apart more sharply.
@@ -214,6 +266,31 @@ mod tests {
         let found = tightened(&points, wide, &LIMITS, STRONGEST);
         assert_eq!((found.first, found.last), (2, 4));
         assert!((found.hits - 210.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn the_echo_of_a_wave_is_no_part_of_it() {
+        // Nine in ten fail, and behind that a third of what is tried again.
+        let mut points = series(&[3, 4, 90, 92, 88, 30, 34, 29, 3, 2, 3], 2.0);
+        for point in points.iter_mut().filter(|point| (5..8).contains(&point.quarter)) {
+            (point.hits, point.of) = (point.hits / 3.0, point.of / 3.0);
+        }
+        let wide = segments(&points, &LIMITS, 11)[0];
+        assert_eq!(wide.last, 7);
+        let found = without_shoulders(&points, wide, &LIMITS);
+        assert_eq!((found.first, found.last), (2, 4));
+    }
+
+    #[test]
+    fn thin_mail_at_the_end_of_a_wave_is_a_part_of_it() {
+        let mut points = series(&[1, 1, 20, 22, 19, 1, 1, 1, 1], 4.0);
+        points.iter_mut().for_each(|point| point.expected = 1.0);
+        for point in points.iter_mut().filter(|point| (5..7).contains(&point.quarter)) {
+            (point.of, point.expected) = (5.0, 0.05);
+        }
+        let wide = segments(&points, &LIMITS, 9)[0];
+        let found = without_shoulders(&points, wide, &LIMITS);
+        assert_eq!((found.first, found.last), (2, 6));
     }
 
     #[test]

@@ -7,31 +7,29 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 
 use super::causes;
-use super::incident::{Cause, Evidence, Happening, Incident, Note, Severity, State, Step};
-use super::judge::{Case, Verdict};
+use super::consequence::{merged, without_consequences};
+use super::incident::{Evidence, Happening, Incident, Severity, State};
+use super::judge::{Case, Verdict, whole};
+use super::reconcile::{incident_of, reconcile, stored_of};
 use super::rule::{self, Rule, Thresholds};
-use super::series::{Changes, Key, QUARTER, QUARTERS, Series, Slot};
+use super::series::{self, Changes, Key, QUARTER, QUARTERS, Series, Slot};
+use super::sightings::{self, NEW_AFTER};
 use super::signal::Signal;
+use super::words::{headline, name, plain};
 use crate::catalog::incidents::{Outgoing, Stored};
 use crate::catalog::locks::Lock;
-use crate::catalog::{Catalog, Snapshot, control::FileRow};
+use crate::catalog::{Catalog, Snapshot};
 use crate::config::Config;
-use crate::event::Micros;
+use crate::event::provider::OTHER;
+use crate::event::{Kind, Micros};
 use crate::query::Engine;
 use crate::query::field::Field;
 use crate::query::filter::Filter;
 use crate::query::joint::{Cell, FailedRow, Unreached, Wish};
 use crate::query::question::Failure;
 use crate::query::scope::Scope;
-use crate::query::time::{DAY, HOUR, TimeRange, span};
+use crate::query::time::TimeRange;
 use crate::reply::Catalogue;
-
-/// Slow mail and missing mail for so long after an outage or a throttling are its consequences.
-const AFTERMATH: i32 = 3 * 4;
-/// Trouble so many times as weighty as a later one of the same kind and the same mail explains that.
-const ECHO: f64 = 10.0;
-/// Days of history without which every reply is new.
-const NEW_AFTER: i32 = 7;
 
 /// The fact that says which commit was evaluated last.
 const EVALUATED: &str = "evaluated";
@@ -56,9 +54,14 @@ pub struct Watch {
     cells: HashMap<(i32, i32), Arc<Vec<Cell>>>,
     /// Failed rows by stretch of quarters.
     failed: HashMap<(i32, i32), Arc<Vec<FailedRow>>>,
+    /// By whom and when: whether what an address of ours did not reach can be reached.
+    reaches: HashMap<(Slot, Key, i32, i32), bool>,
     catalogue: Catalogue,
     generation: Option<u64>,
 }
+
+/// Fewer destinations that one of our addresses does not reach say nothing about the address.
+const DESTINATIONS: usize = 4;
 
 /// Stretches whose cells are kept.
 const KEPT: usize = 64;
@@ -129,6 +132,7 @@ impl Watch {
             verdicts,
             cells: HashMap::new(),
             failed: HashMap::new(),
+            reaches: HashMap::new(),
             catalogue,
             generation: None,
         }
@@ -211,6 +215,7 @@ impl Watch {
         };
         self.cells.retain(|stretch, _| !overlaps(stretch));
         self.failed.retain(|stretch, _| !overlaps(stretch));
+        self.reaches.retain(|(_, _, first, last), _| !overlaps(&(first - QUARTERS, last + QUARTERS)));
         self.judge(engine, &changes, until);
         self.generation = Some(snapshot.generation);
         let mut kept: Vec<(usize, Verdict)> = Vec::new();
@@ -222,9 +227,19 @@ impl Watch {
         for (index, verdict) in &kept {
             incidents.push(self.worded(engine, snapshot, *index, verdict, now)?);
         }
-        incidents.extend(self.new_replies(engine, &incidents));
-        let files = engine.catalog().files().map_err(Failure::from_catalog)?;
-        incidents.extend(self.silence(&files, clock));
+        for rule in &self.rules {
+            match rule.signal {
+                Signal::NewReply => {
+                    let found = sightings::new_replies(rule, &self.series, &self.catalogue, engine, &incidents);
+                    incidents.extend(found);
+                }
+                Signal::Files => {
+                    let files = engine.catalog().files().map_err(Failure::from_catalog)?;
+                    incidents.extend(sightings::silence(rule, &files, clock));
+                }
+                _ => {}
+            }
+        }
         incidents.sort_by(|a, b| b.opened_at.cmp(&a.opened_at).then_with(|| a.id.cmp(&b.id)));
         Ok(incidents)
     }
@@ -281,6 +296,7 @@ impl Watch {
         until: i32,
     ) -> Result<Vec<Verdict>, Failure> {
         let all: Vec<Verdict> = self.verdicts[index].values().flatten().cloned().collect();
+        let all = self.without_dead_ends(engine, snapshot, all)?;
         let words = |word: u32| engine.word(word);
         let case = Case::new(&self.rules[index], &self.series, &words, until);
         let kept_cells = &mut self.cells;
@@ -299,6 +315,59 @@ impl Watch {
         };
         let best = case.best(all, &mut cells)?;
         Ok(merged(best, &self.rules[index]))
+    }
+
+    /// Verdicts without those that blame an address or a pool of ours for what no one else reaches either: retries to a few
+    /// domains that are gone for good are all that an address does at night.
+    fn without_dead_ends(
+        &mut self,
+        engine: &Engine,
+        snapshot: &Snapshot,
+        verdicts: Vec<Verdict>,
+    ) -> Result<Vec<Verdict>, Failure> {
+        let mut kept = Vec::with_capacity(verdicts.len());
+        for verdict in verdicts {
+            let ours = verdict.who().all(|(field, _)| matches!(field, Field::SourceIp | Field::Pool | Field::Vmta));
+            if verdict.slot.signal != Signal::Connection
+                || !ours
+                || self.reaches_elsewhere(engine, snapshot, &verdict)?
+            {
+                kept.push(verdict);
+            }
+        }
+        Ok(kept)
+    }
+
+    /// Whether most of what a verdict's scope could not reach, and several of it, can be reached: there were deliveries in
+    /// the day around.
+    fn reaches_elsewhere(&mut self, engine: &Engine, snapshot: &Snapshot, verdict: &Verdict) -> Result<bool, Failure> {
+        let (first, last) = (verdict.segment.first, verdict.segment.last);
+        let key = (verdict.slot.clone(), verdict.key, first, last);
+        if let Some(known) = self.reaches.get(&key) {
+            return Ok(*known);
+        }
+        let unreached = silent(engine, snapshot, verdict, (first, last))?;
+        let around = stretch(engine, snapshot, first - QUARTERS, last + QUARTERS)?;
+        let domain = series::place(Field::Domain).unwrap_or_default();
+        let cells =
+            engine.joint(snapshot, &around, Wish { dimensions: 1 << domain, quarters: false, latency: false })?.cells;
+        let delivered: hashbrown::HashSet<u32> =
+            cells.iter().filter(|cell| cell.what.kind == Kind::Delivered).map(|cell| cell.who[domain]).collect();
+        // A queue that several domains share has a name of its own; then its provider is known.
+        let answers = |domain: &str, provider: &str| {
+            !(provider.is_empty() || provider == OTHER)
+                || engine.number(domain).is_some_and(|number| delivered.contains(&number))
+        };
+        let (mut reachable, mut rows) = (0, 0);
+        for ((domain, provider), n) in &unreached.destinations {
+            if answers(domain, provider) {
+                reachable += 1;
+                rows += n;
+            }
+        }
+        let reaches = reachable >= DESTINATIONS && rows * 2 >= unreached.rows.len();
+        self.reaches.insert(key, reaches);
+        Ok(reaches)
     }
 
     fn failed(
@@ -340,9 +409,10 @@ impl Watch {
         {
             // Whoever was not reached said nothing.
             let found = silent(engine, snapshot, verdict, (segment.first - edge, segment.last + edge))?;
-            (rows, destination) = (found.rows, found.destination);
+            destination = found.destination().map(str::to_owned);
+            rows = found.rows;
         }
-        let (opened_at, ended) = causes::bounds(verdict, rule, &rows);
+        let (opened_at, ended) = causes::bounds(verdict, rule, &rows, &self.series.counts(&verdict.slot, verdict.key));
         let inside: Vec<FailedRow> = rows.into_iter().filter(|row| (opened_at..=ended).contains(&row.time)).collect();
         let causes = match rule.signal {
             Signal::Latency | Signal::Volume => vec![plain(rule, verdict)],
@@ -383,153 +453,11 @@ impl Watch {
             causes,
             notes: Vec::new(),
             silenced_until: None,
+            reopened: 0,
         };
         incident.headline = headline(rule, &incident);
         incident.id = name(&incident);
         Ok(incident)
-    }
-
-    /// Replies that were never seen before, and more than a few times; those of other incidents are theirs.
-    fn new_replies(&self, engine: &Engine, others: &[Incident]) -> Vec<Incident> {
-        let (Some(rule), Some((first_day, _))) =
-            (self.rules.iter().find(|rule| rule.signal == Signal::NewReply), self.series.bounds())
-        else {
-            return Vec::new();
-        };
-        let mut found: BTreeMap<(String, i32), Incident> = BTreeMap::new();
-        for (template, (day, seen)) in self.series.first_seen() {
-            if day - first_day < NEW_AFTER {
-                continue;
-            }
-            let next = self.series.seen(day + 1, template).map_or(&[][..], |seen| &seen.times);
-            let times: Vec<Micros> = seen.times.iter().chain(next).copied().collect();
-            let Some((opened_at, last, n)) = busiest_hour(&times) else { continue };
-            let provider = engine.word(seen.provider).as_ref().to_owned();
-            let limits = rule.thresholds_of(&[(Field::Provider, &provider)]);
-            #[expect(clippy::cast_precision_loss, reason = "at most some thousand")]
-            let Some(severity) = limits.severity(n as f64, false) else { continue };
-            let reply = engine.word(template);
-            let verdict = self.catalogue.classify(&provider, &reply, None, "");
-            let class = verdict.class.map_or_else(String::new, |class| class.as_str().to_owned());
-            let is_theirs = |other: &&Incident| {
-                let until = other.closed_at.unwrap_or(i64::MAX).saturating_add(6 * HOUR);
-                let same = other.scope.get("provider").is_none_or(|known| *known == provider);
-                (other.opened_at - 6 * HOUR..until).contains(&opened_at)
-                    && same
-                    && other.causes.iter().any(|cause| cause.reply_class == class)
-            };
-            if others.iter().any(|other| is_theirs(&other)) {
-                continue;
-            }
-            let cause = Cause {
-                cause: verdict.meaning.to_owned(),
-                reply_class: class.clone(),
-                status: crate::event::status::parse_diag(&reply).enhanced.map_or_else(String::new, str::to_owned),
-                reply: reply.as_ref().to_owned(),
-                example: String::new(),
-                blocklist: verdict.blocklist.map(str::to_owned),
-                advice: verdict.advice.to_owned(),
-                share: 1.0,
-                rows: n,
-            };
-            let scope = if provider.is_empty() {
-                BTreeMap::new()
-            } else {
-                BTreeMap::from([(Field::Provider.report_name(), provider.clone())])
-            };
-            let mut incident = Incident {
-                id: String::new(),
-                rule: rule.id.clone(),
-                severity,
-                state: State::Open,
-                opened_at,
-                closed_at: Some(last),
-                scope,
-                headline: String::new(),
-                #[expect(clippy::cast_precision_loss, reason = "at most some thousand")]
-                value: n as f64,
-                baseline: Some(0.0),
-                basis: format!("never in the {} days before", day - first_day),
-                hits: n,
-                of: n,
-                causes: vec![cause],
-                evidence: Evidence {
-                    rows: n,
-                    filters: vec![Filter::include(Field::Reply, pattern(&reply)).to_string()],
-                },
-                notes: Vec::new(),
-                silenced_until: None,
-            };
-            incident.headline = headline(rule, &incident);
-            incident.id = name(&incident);
-            // Several new wordings of one provider at once are one thing.
-            match found.entry((provider, day)) {
-                std::collections::btree_map::Entry::Occupied(mut known) => {
-                    let better =
-                        (incident.hits, &incident.causes[0].reply) > (known.get().hits, &known.get().causes[0].reply);
-                    if better {
-                        incident.causes.extend(known.get().causes.iter().cloned());
-                        known.insert(incident);
-                    } else {
-                        known.get_mut().causes.extend(incident.causes);
-                    }
-                }
-                std::collections::btree_map::Entry::Vacant(slot) => {
-                    slot.insert(incident);
-                }
-            }
-        }
-        found.into_values().collect()
-    }
-
-    /// Files that come in no longer, where they came in as they were written.
-    fn silence(&self, files: &[FileRow], clock: Micros) -> Option<Incident> {
-        const LOOKED_AT: usize = 40;
-        let rule = self.rules.iter().find(|rule| rule.signal == Signal::Files)?;
-        let limits = rule.thresholds();
-        let mut received: Vec<Micros> = files
-            .iter()
-            .filter(|file| file.max_time.is_some_and(|newest| (0..2 * HOUR).contains(&(file.received_at - newest))))
-            .map(|file| file.received_at)
-            .collect();
-        received.sort_unstable();
-        let recent = received.get(received.len().saturating_sub(LOOKED_AT)..)?;
-        let mut gaps: Vec<Micros> =
-            recent.windows(2).map(|pair| pair[1] - pair[0]).filter(|gap| *gap > 60_000_000).collect();
-        if i64::try_from(gaps.len()).unwrap_or(i64::MAX) < limits.min_of {
-            return None;
-        }
-        gaps.sort_unstable();
-        let usual = *gaps.get(gaps.len() / 2)?;
-        let last = *recent.last()?;
-        let silent = clock - last;
-        #[expect(clippy::cast_precision_loss, reason = "microseconds of days")]
-        let times = silent as f64 / usual as f64;
-        let severity = limits.severity(times, false).filter(|_| silent > HOUR / 2 && silent < 7 * DAY)?;
-        let mut incident = Incident {
-            id: String::new(),
-            rule: rule.id.clone(),
-            severity,
-            state: State::Open,
-            opened_at: last,
-            closed_at: None,
-            scope: BTreeMap::new(),
-            headline: String::new(),
-            #[expect(clippy::cast_precision_loss, reason = "milliseconds of days")]
-            value: (silent / 1000) as f64,
-            #[expect(clippy::cast_precision_loss, reason = "milliseconds of days")]
-            baseline: Some((usual / 1000) as f64),
-            basis: format!("the last {} files", recent.len()),
-            hits: 0,
-            of: i64::try_from(recent.len()).unwrap_or(i64::MAX),
-            causes: Vec::new(),
-            evidence: Evidence::default(),
-            notes: Vec::new(),
-            silenced_until: None,
-        };
-        incident.headline = headline(rule, &incident);
-        incident.id = name(&incident);
-        Some(incident)
     }
 }
 
@@ -558,211 +486,8 @@ fn silent(
     engine.unreached(snapshot, &resolved)
 }
 
-/// Stretches of the same trouble that are close to each other, as one.
-fn merged(mut verdicts: Vec<Verdict>, rule: &Rule) -> Vec<Verdict> {
-    let gap = (rule.quiet_minutes / 15).max(1) + 2;
-    verdicts.sort_by(|a, b| (&a.slot.fields, a.key, a.segment.first).cmp(&(&b.slot.fields, b.key, b.segment.first)));
-    let mut out: Vec<Verdict> = Vec::new();
-    for verdict in verdicts {
-        match out.last_mut() {
-            Some(known)
-                if known.slot == verdict.slot
-                    && known.key == verdict.key
-                    && verdict.segment.first - known.segment.last <= gap =>
-            {
-                let (old, new) = (known.segment, verdict.segment);
-                known.severity = known.severity.max(verdict.severity);
-                known.weight += verdict.weight;
-                if new.hits > old.hits {
-                    (known.value, known.rate, known.usual) = (verdict.value, verdict.rate, verdict.usual);
-                }
-                known.segment = super::segment::Segment {
-                    first: old.first,
-                    last: new.last,
-                    hits: old.hits + new.hits,
-                    of: old.of + new.of,
-                    expected: old.expected + new.expected,
-                    score: old.score + new.score,
-                    ongoing: new.ongoing,
-                };
-            }
-            _ => out.push(verdict),
-        }
-    }
-    out
-}
-
-/// Slow mail and missing mail that an outage, a block or a throttling explains are no incidents of their own.
-fn without_consequences(verdicts: Vec<(usize, Verdict)>, rules: &[Rule]) -> Vec<(usize, Verdict)> {
-    let signal = |index: usize| rules.get(index).map(|rule| rule.signal);
-    let explains = |index: usize| {
-        matches!(signal(index), Some(Signal::Deferral | Signal::Connection | Signal::Block | Signal::Auth))
-    };
-    let causes: Vec<Verdict> =
-        verdicts.iter().filter(|(index, _)| explains(*index)).map(|(_, verdict)| verdict.clone()).collect();
-    verdicts
-        .into_iter()
-        .filter(|(index, verdict)| {
-            let may_follow = matches!(signal(*index), Some(Signal::Latency | Signal::Volume));
-            let follows = |cause: &Verdict| {
-                cause.meets(verdict)
-                    && cause.segment.first - 2 <= verdict.segment.last
-                    && verdict.segment.first <= cause.segment.last + AFTERMATH
-            };
-            // What was put off is tried again, and some of it put off again.
-            let echoes = |cause: &Verdict| {
-                cause.slot.signal == verdict.slot.signal
-                    && cause.weight > ECHO * verdict.weight
-                    && cause.segment.first <= verdict.segment.first
-            };
-            !causes.iter().any(|cause| follows(cause) && (may_follow || echoes(cause)))
-        })
-        .collect()
-}
-
-/// A cause that no reply tells.
-fn plain(rule: &Rule, verdict: &Verdict) -> Cause {
-    let words = match rule.signal {
-        Signal::Latency => "Deliveries take longer than usual, and no reply says why.",
-        Signal::Volume => "Less mail than usual was handed to PowerMTA.",
-        Signal::Complaint => "Recipients reported this mail as spam.",
-        Signal::RemoteBounce => "Mail was accepted and bounced later.",
-        _ => "The attempts got no reply.",
-    };
-    Cause {
-        cause: words.to_owned(),
-        reply_class: String::new(),
-        status: String::new(),
-        reply: String::new(),
-        example: String::new(),
-        blocklist: None,
-        advice: rule.advice.clone(),
-        share: 1.0,
-        rows: whole(verdict.segment.hits),
-    }
-}
-
-/// The most sightings within an hour: the first and the last of them, and how many.
-fn busiest_hour(times: &[Micros]) -> Option<(Micros, Micros, i64)> {
-    let mut best: Option<(Micros, Micros, i64)> = None;
-    let mut begin = 0;
-    for (end, time) in times.iter().enumerate() {
-        while time - times.get(begin)? > HOUR {
-            begin += 1;
-        }
-        let n = i64::try_from(end - begin + 1).unwrap_or(i64::MAX);
-        if best.is_none_or(|(_, _, most)| n > most) {
-            best = Some((*times.get(begin)?, *time, n));
-        }
-    }
-    best
-}
-
-fn pattern(template: &str) -> String {
-    crate::query::replies::ReplyGroup { template: template.to_owned(), ..Default::default() }.pattern()
-}
-
-/// What happened between two states of all incidents. An incident is the same as one that was known when rule and scope
-/// are the same and their times overlap; it keeps its name.
-fn reconcile(before: &[Incident], mut after: Vec<Incident>, clock: Micros) -> (Vec<Incident>, Vec<Happening>) {
-    let mut happenings = Vec::new();
-    let mut seen = hashbrown::HashSet::new();
-    let end = |incident: &Incident| incident.closed_at.unwrap_or(i64::MAX);
-    for incident in &mut after {
-        let same = before.iter().find(|old| {
-            old.rule == incident.rule
-                && old.scope == incident.scope
-                && old.opened_at <= end(incident)
-                && incident.opened_at <= end(old)
-                && !seen.contains(&old.id)
-        });
-        let Some(old) = same else {
-            happenings.push(Happening::new(Step::Opened, incident));
-            if incident.closed_at.is_some() {
-                happenings.push(Happening::new(Step::Resolved, incident));
-            }
-            continue;
-        };
-        seen.insert(old.id.clone());
-        incident.id.clone_from(&old.id);
-        incident.notes.clone_from(&old.notes);
-        (incident.state, incident.silenced_until) = (old.state, old.silenced_until);
-        if incident.severity > old.severity {
-            happenings.push(Happening::new(Step::Escalated, incident));
-        }
-        if old.closed_at.is_none() && incident.closed_at.is_some() {
-            happenings.push(Happening::new(Step::Resolved, incident));
-        }
-    }
-    for old in before.iter().filter(|old| !seen.contains(&old.id) && old.closed_at.is_none()) {
-        // Later files tell otherwise: whoever was told of it is told that it is over.
-        let gone = Incident { closed_at: Some(clock), ..old.clone() };
-        happenings.push(Happening::new(Step::Resolved, &gone));
-    }
-    (after, happenings)
-}
-
-fn name(incident: &Incident) -> String {
-    let text = format!("{}\n{:?}\n{}", incident.rule, incident.scope, incident.opened_at);
-    format!("{:010x}", xxhash_rust::xxh3::xxh3_64(text.as_bytes()) & 0xff_ffff_ffff)
-}
-
-fn headline(rule: &Rule, incident: &Incident) -> String {
-    let percent = |share: f64| {
-        let digits = if share < 0.01 { 2 } else { 1 };
-        format!("{:.digits$} %", share * 100.0)
-    };
-    let whom = if incident.scope.is_empty() {
-        "all mail".to_owned()
-    } else {
-        incident.scope.values().map(String::as_str).collect::<Vec<_>>().join(" · ")
-    };
-    #[expect(clippy::cast_possible_truncation, reason = "milliseconds of days")]
-    let lasted = |ms: f64| span((ms * 1000.0) as i64);
-    let (value, base) = match rule.signal {
-        Signal::Latency | Signal::Files => (lasted(incident.value), lasted(incident.baseline.unwrap_or_default())),
-        _ => (percent(incident.value), percent(incident.baseline.unwrap_or_default())),
-    };
-    rule.headline
-        .replace("{scope}", &whom)
-        .replace("{rate}", &percent(incident.value))
-        .replace("{value}", &value)
-        .replace("{base}", &base)
-        .replace("{hits}", &incident.hits.to_string())
-        .replace("{of}", &incident.of.to_string())
-}
-
-fn stored_of(incident: &Incident) -> Stored {
-    let bare = Incident { state: State::Open, notes: Vec::new(), silenced_until: None, ..incident.clone() };
-    Stored {
-        id: incident.id.clone(),
-        rule: incident.rule.clone(),
-        opened_at: incident.opened_at,
-        closed_at: incident.closed_at,
-        body: serde_json::to_string(&bare).unwrap_or_default(),
-        acknowledged_at: None,
-        silenced_until: None,
-        notes: Vec::new(),
-    }
-}
-
-/// An incident with what people did about it; none where another pmtop wrote something else.
-pub fn incident_of(stored: &Stored) -> Option<Incident> {
-    let mut incident: Incident = serde_json::from_str(&stored.body).ok()?;
-    let clock = crate::catalog::clock();
-    incident.silenced_until = stored.silenced_until;
-    incident.state = State::ALL.into_iter().find(|state| state.as_str() == stored.state(clock)).unwrap_or(State::Open);
-    incident.notes = stored.notes.iter().map(|(at, text)| Note { at: *at, text: text.clone() }).collect();
-    Some(incident)
-}
-
 fn rounded(value: f64) -> f64 {
     (value * 1e6).round() / 1e6
-}
-
-#[expect(clippy::cast_possible_truncation, reason = "counts stay below 2^52")]
-fn whole(count: f64) -> i64 {
-    count.round() as i64
 }
 
 /// The worst severity of incidents that go on.

@@ -100,24 +100,24 @@ impl Raw {
         let frame = self
             .rows(snapshot, resolved, |segment| resolved.holds(segment))?
             .filter(kinds.or(col("kind").in_list(tried, false).and(col("reply_class").eq(lost))))?
-            .select(vec![col("event_time"), col("kind"), col("queue")])?;
+            .select(vec![col("event_time"), col("kind"), col("queue"), col("provider")])?;
         let mut rows = Vec::new();
-        let mut queues: HashMap<String, usize> = HashMap::new();
+        let mut destinations: HashMap<(String, String), usize> = HashMap::new();
         for batch in frame.collect().await? {
             let (kinds, names) = (text_column(&batch, "kind")?, text_column(&batch, "queue")?);
+            let providers = text_column(&batch, "provider")?;
             let times = column(&batch, "event_time")?.as_primitive::<TimestampMicrosecondType>();
             for row in (0..batch.num_rows()).filter(|row| !times.is_null(*row)) {
                 let kind = Kind::parse(value(&kinds, row)).unwrap_or(Kind::Status);
                 let what = What { kind, bounce: None, reply: Some(ReplyClass::Connection) };
                 rows.push(FailedRow { time: times.value(row), who: Who::default(), what, template: 0 });
                 // PowerMTA's queues are domain/vmta.
-                let domain = value(&names, row).split('/').next().unwrap_or_default();
-                *queues.entry(domain.to_lowercase()).or_default() += 1;
+                let domain = value(&names, row).split('/').next().unwrap_or_default().to_lowercase();
+                *destinations.entry((domain, value(&providers, row).to_owned())).or_default() += 1;
             }
         }
         rows.sort_unstable_by_key(|row| row.time);
-        let destination = queues.into_iter().find(|(name, n)| !name.is_empty() && n * 200 >= rows.len() * 199);
-        Ok(Unreached { rows, destination: destination.map(|(name, _)| name) })
+        Ok(Unreached { rows, destinations })
     }
 }
 
@@ -126,8 +126,19 @@ impl Raw {
 pub struct Unreached {
     /// The rows, in the order of time.
     pub rows: Vec<FailedRow>,
-    /// The domain whose queues have all of them, but for one in two hundred.
-    pub destination: Option<String>,
+    /// How many there are of each destination: the domain of the queue, and who runs its mail.
+    pub destinations: HashMap<(String, String), usize>,
+}
+
+impl Unreached {
+    /// The domain whose queues have all of the rows, but for one in two hundred.
+    pub fn destination(&self) -> Option<&str> {
+        let mut domains: HashMap<&str, usize> = HashMap::new();
+        for ((domain, _), n) in &self.destinations {
+            *domains.entry(domain.as_str()).or_default() += n;
+        }
+        domains.into_iter().find(|(name, n)| !name.is_empty() && n * 200 >= self.rows.len() * 199).map(|(name, _)| name)
+    }
 }
 
 impl Engine {

@@ -231,7 +231,8 @@ fn the_rules_are_documented() {
          | `hits`, `of` | rows against it, of so many |\n\
          | `causes` | by class of reply, the likeliest first: `cause`, `reply_class`, `status`, `reply` (template), `blocklist`, `advice`, `share`, `rows` |\n\
          | `evidence` | `rows`, and `filters` that find them within its time and scope |\n\
-         | `notes`, `silenced_until` | what people did |\n\n\
+         | `notes`, `silenced_until` | what people did |\n\
+         | `reopened` | how often it went on again after it had ended |\n\n\
          In SQL they are the table `incidents`, as rules last found them. They are kept in `incidents.db` beside the catalog's control database.\n",
     );
     assert_current("docs/rules.md", &text);

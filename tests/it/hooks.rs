@@ -137,6 +137,7 @@ fn incident(number: usize) -> Incident {
         evidence: Evidence::default(),
         notes: Vec::new(),
         silenced_until: None,
+        reopened: 0,
     }
 }
 

@@ -2,7 +2,7 @@
 """Three questions answered by keys alone in a real terminal (a pty; pyte draws what it is sent), and what the screen says compared
 with DuckDB on the raw CSV files and with the generator's truth:
 US-1 when did delivery to a provider slow down, and which attempts were it; US-2 why did a job fail; US-3 which user hurts
-the reputation."""
+the reputation; and what rules find: from the card on Health to the incident, to what explains it, to its rows, to a ticket."""
 
 import argparse
 import csv
@@ -200,6 +200,43 @@ def bad_user(terminal, folder, logs, truth):
     check(terminal, "US-3 its complaints", int(row["complaints"]), logs.count("fbl", f"\"header_X-job\" like '{user}-%' and coalesce(feedbackType, '') in ('', 'abuse')"))
 
 
+def hidden_incident(terminal, folder, logs, truth):
+    """Rules: card, incident, explain, rows, evidence."""
+    incident = truth["incident"]
+    ip, provider = incident["source_ip"], incident["provider"]
+    slack = datetime.timedelta(minutes=15)
+    terminal.wait(rf"{provider} · {re.escape(ip)} is", "the card of the hidden incident")
+    terminal.press("\t")
+    terminal.wait("enter opens it", "the cursor on the cards")
+    terminal.press("\r")
+    when = terminal.wait(r"when +(\d\d \w+) (\d\d:\d\d)–(\d\d:\d\d)", "when the incident was")
+    began = datetime.datetime.fromisoformat(incident["from"].replace("Z", ""))
+    ended = datetime.datetime.fromisoformat(incident["to"].replace("Z", ""))
+    at = lambda clock: datetime.datetime.strptime(f"{began:%Y-%m-%d} {clock}", "%Y-%m-%d %H:%M")
+    check(terminal, "incident: its day", when[1], f"{began:%d %b}")
+    check(terminal, "incident: begins with the truth", abs(at(when[2]) - began) <= slack, True)
+    check(terminal, "incident: ends with the truth", abs(at(when[3]) - ended) <= slack, True)
+    terminal.wait(rf"cause .*\d.* {incident['reply_class']}", "its first cause")
+    terminal.press("x")
+    terminal.wait(rf"provider {provider} × source IP {re.escape(ip)}", "what explains it")
+    terminal.press("o")
+    terminal.wait("Events", "its rows")
+    rows = terminal.export(folder)
+    hit = [row for row in rows if row["reply_class"] == incident["reply_class"] and row["source_ip"] == ip]
+    check(terminal, "incident: most rows are those of the truth", len(hit) * 10 > len(rows) * 9, True)
+    inside = f"type = 't' and dlvSourceIp = '{ip}' and dsnDiag like '%4.7.28%' and substr(timeLogged, 1, 19) between '{{}}' and '{{}}'"
+    times = sorted(row["event_time"][:19].replace("T", " ") for row in hit)
+    check(terminal, "incident: its rows", len(hit), logs.count("tran", inside.format(times[0], times[-1])))
+    terminal.press("\x1b", "\x1b")
+    terminal.wait("Why, and what to do", "the incident again")
+    terminal.press("E")
+    path = terminal.wait(r"postmaster is in\s+(\S+\.md)", "the ticket's file")[1]
+    ticket = (folder / path).read_text()
+    check(terminal, "incident: the ticket names the address", ip in ticket, True)
+    check(terminal, "incident: the ticket has the reply verbatim", f"[{ip}] Our system has detected an unusual rate" in ticket, True)
+    check(terminal, "incident: the ticket hides recipients", [row["recipient"] for row in hit if row["recipient"] in ticket], [])
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pmtop", required=True)
@@ -216,7 +253,7 @@ def main():
         truth, logs = json.loads((folder / "truth.json").read_text()), Logs(folder / "logs")
         for columns, lines in [(160, 50), (80, 24)]:
             print(f"{columns}x{lines}")
-            for story in (slow_delivery, failed_job, bad_user):
+            for story in (slow_delivery, failed_job, bad_user, hidden_incident):
                 command = [pmtop, "--catalog", str(folder / "catalog"), "--since", "2026-11-20", "--until", "2026-11-21"]
                 if story is not slow_delivery:
                     command = command[:3] + ["--since", "2026-11-20", "--until", "2026-11-30"]

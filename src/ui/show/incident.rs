@@ -135,7 +135,7 @@ fn cause_lines(state: &State, cause: &Cause, add: &mut dyn FnMut(&str, &str, Sty
     let rows = thousands(cause.rows as f64);
     add("cause", &format!("{bar} {share} · {rows} rows{class}{list}"), theme.text);
     add("", &display(&cause.cause), theme.title);
-    let reply = if cause.example.is_empty() { &cause.reply } else { &cause.example };
+    let reply = &cause.reply;
     if !reply.is_empty() {
         add("reply", &clean_lines(reply), theme.muted);
     }

@@ -73,7 +73,6 @@ pub fn incidents() -> Vec<Incident> {
         reply_class: class.to_owned(),
         status: String::new(),
         reply: reply.to_owned(),
-        example: String::new(),
         blocklist: None,
         advice: advice.to_owned(),
         share,
@@ -98,6 +97,7 @@ pub fn incidents() -> Vec<Incident> {
             evidence: Evidence { rows: 31_204, filters: vec!["kind=deferred".to_owned()] },
             notes: Vec::new(),
             silenced_until: None,
+            reopened: 0,
         };
     let scope = |pairs: &[(&str, &str)]| pairs.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect();
     vec![
