@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior, params};
 
+use super::outbox::Outgoing;
 use super::{Error, Result, layout};
 use crate::event::Micros;
 
@@ -55,25 +56,6 @@ pub struct Stored {
     pub silenced_until: Option<Micros>,
     /// What people wrote: when and what.
     pub notes: Vec<(Micros, String)>,
-}
-
-/// Something that a hook has to tell.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Outgoing {
-    /// The same for the same happening, however often it is tried.
-    pub event_id: String,
-    /// The hook's name.
-    pub hook: String,
-    /// What is told, as JSON.
-    pub body: String,
-    /// How often it was tried.
-    pub attempts: u32,
-    /// When it is tried next.
-    pub next_at: Micros,
-    /// How it ended: `delivered` or `given-up`; none while it is tried.
-    pub outcome: Option<String>,
-    /// Why the last try failed.
-    pub error: Option<String>,
 }
 
 impl Stored {
@@ -264,52 +246,6 @@ impl Incidents {
             db.execute("INSERT INTO notes (incident, at, text) VALUES (?, ?, ?)", params![id, at, text]).map(drop)
         })
     }
-
-    /// What hooks have to tell and have not, the oldest first; `due`: only what is to be tried by then.
-    pub fn outbox(&self, due: Option<Micros>) -> Result<Vec<Outgoing>> {
-        self.with(|db| {
-            let mut found = db.prepare_cached(
-                "SELECT event_id, hook, body, attempts, next_at, outcome, error FROM outbox
-                 WHERE outcome IS NULL AND next_at <= ? ORDER BY created_at, event_id, hook",
-            )?;
-            let rows = found.query_map([due.unwrap_or(i64::MAX)], |row| {
-                Ok(Outgoing {
-                    event_id: row.get(0)?,
-                    hook: row.get(1)?,
-                    body: row.get(2)?,
-                    attempts: row.get(3)?,
-                    next_at: row.get(4)?,
-                    outcome: row.get(5)?,
-                    error: row.get(6)?,
-                })
-            })?;
-            rows.collect()
-        })
-    }
-
-    /// A try ended, well or for good: one outcome is recorded for each event and hook.
-    pub fn finish(&self, event_id: &str, hook: &str, outcome: &str, at: Micros, error: Option<&str>) -> Result<()> {
-        self.with(|db| {
-            db.execute(
-                "UPDATE outbox SET outcome = ?3, finished_at = ?4, error = ?5, attempts = attempts + 1
-                 WHERE event_id = ?1 AND hook = ?2 AND outcome IS NULL",
-                params![event_id, hook, outcome, at, error],
-            )
-            .map(drop)
-        })
-    }
-
-    /// A try failed; there will be another.
-    pub fn again(&self, event_id: &str, hook: &str, next_at: Micros, error: &str) -> Result<()> {
-        self.with(|db| {
-            db.execute(
-                "UPDATE outbox SET attempts = attempts + 1, next_at = ?3, error = ?4
-                 WHERE event_id = ?1 AND hook = ?2 AND outcome IS NULL",
-                params![event_id, hook, next_at, error],
-            )
-            .map(drop)
-        })
-    }
 }
 
 #[cfg(test)]
@@ -326,18 +262,6 @@ mod tests {
             acknowledged_at: None,
             silenced_until: None,
             notes: Vec::new(),
-        }
-    }
-
-    fn outgoing(event_id: &str) -> Outgoing {
-        Outgoing {
-            event_id: event_id.to_owned(),
-            hook: "h".to_owned(),
-            body: "{}".to_owned(),
-            attempts: 0,
-            next_at: 5,
-            outcome: None,
-            error: None,
         }
     }
 
@@ -359,21 +283,5 @@ mod tests {
         );
         assert_eq!(all[0].notes, [(8, "called Google".to_owned())]);
         assert_eq!(again.fact("generation").unwrap().as_deref(), Some("4"));
-    }
-
-    #[test]
-    fn a_happening_is_queued_once_and_has_one_outcome() {
-        let dir = tempfile::tempdir().unwrap();
-        let db = Incidents::open(&dir.path().join("incidents.db")).unwrap();
-        db.replace(&[], &[outgoing("a.opened")], &[]).unwrap();
-        db.replace(&[], &[outgoing("a.opened")], &[]).unwrap();
-        assert_eq!(db.outbox(Some(4)).unwrap(), []);
-        assert_eq!(db.outbox(Some(5)).unwrap().len(), 1);
-        db.again("a.opened", "h", 60, "refused").unwrap();
-        assert_eq!(db.outbox(Some(59)).unwrap(), []);
-        db.finish("a.opened", "h", "delivered", 61, None).unwrap();
-        db.finish("a.opened", "h", "given-up", 62, Some("late")).unwrap();
-        db.replace(&[], &[outgoing("a.opened")], &[]).unwrap();
-        assert_eq!(db.outbox(None).unwrap(), []);
     }
 }

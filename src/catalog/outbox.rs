@@ -12,6 +12,19 @@ pub const DELIVERED: &str = "delivered";
 /// How it ended: it was tried for as long as the settings say.
 pub const GIVEN_UP: &str = "given-up";
 
+/// Something that a hook has to tell.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outgoing {
+    /// The same for the same happening, however often it is tried.
+    pub event_id: String,
+    /// The hook's name.
+    pub hook: String,
+    /// What is told, as JSON.
+    pub body: String,
+    /// When it is tried first.
+    pub next_at: Micros,
+}
+
 /// Something told or to be told, without what it says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
@@ -91,26 +104,75 @@ impl Incidents {
             )
         })
     }
+
+    /// A try ended, well or for good: one outcome is recorded for each event and hook.
+    pub fn finish(&self, event_id: &str, hook: &str, outcome: &str, at: Micros, error: Option<&str>) -> Result<()> {
+        self.with(|db| {
+            db.execute(
+                "UPDATE outbox SET outcome = ?3, finished_at = ?4, error = ?5, attempts = attempts + 1
+                 WHERE event_id = ?1 AND hook = ?2 AND outcome IS NULL",
+                params![event_id, hook, outcome, at, error],
+            )
+            .map(drop)
+        })
+    }
+
+    /// A try failed; there will be another.
+    pub fn again(&self, event_id: &str, hook: &str, next_at: Micros, error: &str) -> Result<()> {
+        self.with(|db| {
+            db.execute(
+                "UPDATE outbox SET attempts = attempts + 1, next_at = ?3, error = ?4
+                 WHERE event_id = ?1 AND hook = ?2 AND outcome IS NULL",
+                params![event_id, hook, next_at, error],
+            )
+            .map(drop)
+        })
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::incidents::Outgoing;
     use super::*;
+
+    fn outgoing(event_id: &str) -> Outgoing {
+        Outgoing { event_id: event_id.to_owned(), hook: "h".to_owned(), body: "{}".to_owned(), next_at: 5 }
+    }
+
+    #[test]
+    fn a_happening_is_queued_once_and_has_one_outcome() {
+        let dir = tempfile::tempdir().unwrap();
+        let db = Incidents::open(&dir.path().join("incidents.db")).unwrap();
+        db.replace(&[], &[outgoing("a.opened")], &[]).unwrap();
+        db.replace(&[], &[outgoing("a.opened")], &[]).unwrap();
+        let waiting = db.waiting("h").unwrap();
+        assert_eq!((waiting.len(), waiting[0].next_at), (1, 5));
+        db.again("a.opened", "h", 60, "refused").unwrap();
+        assert_eq!(db.waiting("h").unwrap()[0].next_at, 60);
+        let now = crate::catalog::clock();
+        db.finish("a.opened", "h", DELIVERED, now, None).unwrap();
+        db.finish("a.opened", "h", GIVEN_UP, now + 1, Some("late")).unwrap();
+        db.replace(&[], &[outgoing("a.opened")], &[]).unwrap();
+        assert_eq!(db.waiting("h").unwrap(), []);
+        assert_eq!(db.told().unwrap()[0].outcome.as_deref(), Some(DELIVERED));
+    }
+
+    #[test]
+    fn what_was_told_long_ago_leaves() {
+        let dir = tempfile::tempdir().unwrap();
+        let db = Incidents::open(&dir.path().join("incidents.db")).unwrap();
+        db.replace(&[], &["old", "new", "waiting"].map(outgoing), &[]).unwrap();
+        let now = crate::catalog::clock();
+        db.finish("old", "h", DELIVERED, now - 91 * 86_400_000_000, None).unwrap();
+        db.finish("new", "h", GIVEN_UP, now, None).unwrap();
+        db.replace(&[], &[], &[]).unwrap();
+        let told: Vec<String> = db.told().unwrap().into_iter().map(|entry| entry.event_id).collect();
+        assert_eq!(told, ["new", "waiting"]);
+    }
 
     #[test]
     fn what_was_given_up_is_tried_again_and_what_was_delivered_is_not() {
         let dir = tempfile::tempdir().unwrap();
         let db = Incidents::open(&dir.path().join("incidents.db")).unwrap();
-        let outgoing = |event_id: &str| Outgoing {
-            event_id: event_id.to_owned(),
-            hook: "h".to_owned(),
-            body: "{}".to_owned(),
-            attempts: 0,
-            next_at: 5,
-            outcome: None,
-            error: None,
-        };
         // An escalation sorts before its opening by name, and must not by order.
         let queued = ["b.opened", "b.escalated.high", "a.opened"];
         db.replace(&[], &queued.map(outgoing), &[]).unwrap();

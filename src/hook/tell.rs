@@ -6,7 +6,7 @@ use serde_json::{Map, Value as Json, json};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::catalog::clock;
-use crate::catalog::incidents::Outgoing;
+use crate::catalog::outbox::Outgoing;
 use crate::config::Config;
 use crate::config::hooks::{Hook, Least, When};
 use crate::event::Micros;
@@ -114,10 +114,7 @@ fn outgoing(hook: &Hook, body: &Json, at: Micros) -> Outgoing {
         event_id: body.get("event_id").and_then(Json::as_str).unwrap_or_default().to_owned(),
         hook: hook.name.clone(),
         body: body.to_string(),
-        attempts: 0,
         next_at: at,
-        outcome: None,
-        error: None,
     }
 }
 

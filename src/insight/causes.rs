@@ -23,7 +23,7 @@ const NO_ANSWER: &str = "4.4.1";
 const LEAST_SHARE: f64 = 0.03;
 const MINUTE: Micros = 60_000_000;
 /// Quarters of an hour before and behind a stretch in which its first and last rows are looked for.
-pub const EDGE: Micros = 3;
+pub const EDGE: Micros = 6;
 /// The least score of the minutes in which it began and ended.
 const MINUTE_SCORE: f64 = 5.0;
 
@@ -138,15 +138,16 @@ impl<'a> Minutes<'a> {
         Some(((first + Micros::from(earliest.first)) * MINUTE, (first + Micros::from(latest.last) + 1) * MINUTE))
     }
 
-    /// An end with the rows that follow it, as long as there would be hardly one by chance before the next of them, and they
-    /// are not too few of too many.
+    /// An end with the rows that follow it, as long as there would be hardly one by chance before the next of them, and,
+    /// where what failed is tried again and fails again for a while, they are not too few of too many.
     fn followed(&self, edge: Micros, rows: impl Iterator<Item = Micros>) -> Micros {
+        let echoes = matches!(self.verdict.slot.signal, Signal::Deferral | Signal::Connection);
         let (mut end, mut score) = (edge, 0.0_f64);
         for time in rows {
             let (from, until) = (end.min(time).div_euclid(MINUTE), end.max(time).div_euclid(MINUTE));
             let of: f64 = (from..until).map(|minute| self.of(minute)).sum();
             score = (score + self.shoulder.score(1.0, of.max(1.0))).min(0.0);
-            if (time - end).abs() > NEAR || self.usual * of > BY_CHANCE || score < FEW {
+            if (time - end).abs() > NEAR || self.usual * of > BY_CHANCE || (echoes && score < FEW) {
                 break;
             }
             end = time;

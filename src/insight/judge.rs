@@ -6,8 +6,6 @@
 //! out more than the provider with all addresses, and more than the address at all providers. What is left of the others
 //! without its rows must be trouble still, or they are dropped.
 
-use std::collections::BTreeMap;
-
 use hashbrown::HashMap;
 
 use super::baseline::{Basis, Latencies, Rates, Usual, Volumes, percentile};
@@ -16,6 +14,7 @@ use super::rule::{Rule, Thresholds};
 use super::segment::{Limits, Point, STRONGEST, Segment, segments, tightened, without_shoulders};
 use super::series::{Key, QUARTER, QUARTERS, Series, Slot, Slow, place};
 use super::signal::Signal;
+use super::slowdown::{self, SLOW};
 use crate::event::Micros;
 use crate::query::field::Field;
 use crate::query::joint::Cell;
@@ -32,9 +31,7 @@ const PAUSE: i32 = 8;
 const ALIKE: f64 = 0.93;
 /// What a further field in a scope must gain.
 const FIELD: f64 = 4.0;
-/// Slower than so many times the usual p95 is slow …
-const SLOW: f64 = 3.0;
-/// … but never below so many milliseconds.
+/// What is slow takes so many milliseconds at least.
 const SLOW_MS: f64 = 5_000.0;
 /// Quarters of an hour that a stretch of missing mail may be widened by.
 const EDGE: i32 = 6;
@@ -281,12 +278,12 @@ impl Case<'_> {
 
                 let mut verdict = self.verdict(slot, key, segment, Measured { value: p95, rate, usual, basis })?;
                 let before = usual_latency.before(segment.first.div_euclid(QUARTERS));
-                verdict.onset = onset(&series, &before, &verdict.segment);
+                verdict.onset = slowdown::onset(&series, &before, &verdict.segment);
                 if let Some(onset) = verdict.onset {
                     verdict.segment.first = i32::try_from(onset.div_euclid(QUARTER)).unwrap_or(verdict.segment.first);
                 }
                 let slow = |own: &&Slow| Slow::ms(own.bucket) > (SLOW * usual).max(SLOW_MS);
-                verdict.end = last_of(series.iter().filter(slow), p95, &verdict.segment);
+                verdict.end = slowdown::last_of(series.iter().filter(slow), p95, &verdict.segment);
                 Some(verdict)
             })
             .collect()
@@ -489,97 +486,6 @@ fn widened(mut segment: Segment, volumes: &Volumes, share: f64, until: i32) -> S
     }
     segment
 }
-
-/// When deliveries began to take three times the usual, `usual` being that of the days before. What becomes slow bit by bit
-/// is late for long before one in twenty is slower than any mail usually is, so a line is fitted: level, a ramp (or a step),
-/// and level again until the stretch ends, through the logarithms of the latencies.
-#[expect(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "times of days")]
-fn onset(series: &[Slow], usual: &[(u16, u64)], segment: &Segment) -> Option<Micros> {
-    let first = segment.first - BEFORE;
-    let quarters = |from: i32, until: i32| series.iter().filter(move |own| (from..=until).contains(&own.quarter));
-    let base = centre(usual.iter().copied())?;
-    let later = quarters(i32::midpoint(segment.first, segment.last), segment.last);
-    let level = centre(later.map(|own| (own.bucket, u64::from(own.n))))? - base;
-    if level <= 0.0 {
-        return None;
-    }
-    let points: Vec<(f64, f64, f64)> = quarters(first, segment.last)
-        .map(|own| (f64::from(own.quarter - first) + 0.5, log(own.bucket) - base, f64::from(own.n)))
-        .collect();
-    // A delivery that was put off says nothing of how slow others are.
-    let miss = |begin: f64, ramp: f64| -> f64 {
-        points
-            .iter()
-            .map(|(at, y, n)| {
-                let part = if ramp > 0.0 { ((at - begin) / ramp).clamp(0.0, 1.0) } else { f64::from(*at >= begin) };
-                n * (y - level * part).powi(2).min(FAR_OFF)
-            })
-            .sum()
-    };
-    let steps = (BEFORE + BEFORE / 2).min(segment.last - first) * 4;
-    let best = (0..=LONGEST_RAMP)
-        .flat_map(|ramp| (0..=steps).map(move |begin| (f64::from(begin) / 4.0, f64::from(ramp) / 2.0)))
-        .map(|(begin, ramp)| (miss(begin, ramp), begin, ramp))
-        .min_by(|a, b| a.0.total_cmp(&b.0).then(a.2.total_cmp(&b.2)))?;
-    let (_, begin, ramp) = best;
-    let at = begin + ramp * (SLOW.ln() / level).min(0.5);
-    let found = Micros::from(first) * QUARTER + (at * QUARTER as f64) as Micros;
-    Some(found).filter(|found| *found < Micros::from(segment.last) * QUARTER)
-}
-
-/// The arrival of the last slow deliveries that were queued before a stretch of slow mail ended, if they come behind it;
-/// `p95`: what is slow in it, in milliseconds. One alone says nothing, nor what takes far longer still: that was put off.
-#[expect(clippy::cast_possible_truncation, reason = "times of days")]
-fn last_of<'a>(slow: impl Iterator<Item = &'a Slow>, p95: f64, segment: &Segment) -> Option<Micros> {
-    let ended = Micros::from(segment.last + 1) * QUARTER;
-    let middle = |own: &Slow| Micros::from(own.quarter) * QUARTER + QUARTER / 2;
-    let behind = slow.filter(|own| {
-        let took = Slow::ms(own.bucket);
-        (segment.last + 1..=segment.last + STRAGGLING).contains(&own.quarter)
-            && took < FAR_LONGER * p95
-            && middle(own) - (took * 1e3) as Micros <= ended
-    });
-    let mut quarters: BTreeMap<i32, u32> = BTreeMap::new();
-    behind.for_each(|own| *quarters.entry(own.quarter).or_default() += own.n);
-    quarters.into_iter().rev().find(|(_, n)| *n > 1).map(|(quarter, _)| Micros::from(quarter) * QUARTER + QUARTER / 2)
-}
-
-/// Quarters of an hour behind slow mail in which the last of it may arrive.
-const STRAGGLING: i32 = 2;
-/// What takes so many times the p95 of slow mail was put off.
-const FAR_LONGER: f64 = 2.0;
-
-/// The logarithm of a bucket's milliseconds.
-fn log(bucket: u16) -> f64 {
-    Slow::ms(bucket).max(LEAST_MS).ln()
-}
-
-/// The mean logarithm of some latencies, without those that are far off their median.
-#[expect(clippy::cast_precision_loss, reason = "counts stay below 2^52")]
-fn centre(buckets: impl Iterator<Item = (u16, u64)>) -> Option<f64> {
-    let mut buckets: Vec<(u16, u64)> = buckets.collect();
-    buckets.sort_unstable();
-    let half = buckets.iter().map(|(_, n)| n).sum::<u64>() / 2;
-    let mut seen = 0;
-    let (median, _) = *buckets.iter().find(|(_, n)| {
-        seen += n;
-        seen > half
-    })?;
-    let near = buckets.iter().filter(|(bucket, _)| (log(*bucket) - log(median)).abs() <= FAR_OFF_MEDIAN);
-    let (sum, n) = near.fold((0.0, 0.0), |sum, (bucket, n)| (sum.0 + log(*bucket) * *n as f64, sum.1 + *n as f64));
-    Some(sum / n)
-}
-
-/// Logarithms that differ by more than this (twenty times) are those of mail that was put off.
-const FAR_OFF_MEDIAN: f64 = 3.0;
-/// Quarters of an hour before a stretch in which it may have begun.
-const BEFORE: i32 = 8;
-/// Half quarters over which mail becomes slow at most: three hours.
-const LONGEST_RAMP: i32 = 24;
-/// Below half a second times do not differ: they are logged in seconds.
-const LEAST_MS: f64 = 500.0;
-/// Squares of what is farther off than twelve times are all alike.
-const FAR_OFF: f64 = 6.25;
 
 /// Points of every quarter between the first and the last, so that quiet ones count as well.
 fn filled(points: Vec<Point>) -> Vec<Point> {

@@ -15,5 +15,6 @@ pub mod segment;
 pub mod series;
 mod sightings;
 pub mod signal;
+mod slowdown;
 pub mod watch;
 mod words;

@@ -33,7 +33,12 @@ pub(super) fn reconcile(
         seen.insert(old.id.clone());
         incident.id.clone_from(&old.id);
         incident.notes.clone_from(&old.notes);
-        (incident.state, incident.silenced_until) = (old.state, old.silenced_until);
+        incident.silenced_until = old.silenced_until;
+        incident.state = match (incident.closed_at, old.state) {
+            (Some(_), _) => State::Resolved,
+            (None, State::Resolved) => State::Open,
+            (None, state) => state,
+        };
         incident.reopened = old.reopened;
         if old.closed_at.is_some() && incident.closed_at.is_none() {
             // Whoever was told that it is over is told that it is not.
@@ -78,4 +83,54 @@ pub fn incident_of(stored: &Stored) -> Option<Incident> {
     incident.state = State::ALL.into_iter().find(|state| state.as_str() == stored.state(clock)).unwrap_or(State::Open);
     incident.notes = stored.notes.iter().map(|(at, text)| Note { at: *at, text: text.clone() }).collect();
     Some(incident)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::insight::incident::{Evidence, Severity};
+
+    fn incident(closed_at: Option<Micros>) -> Incident {
+        Incident {
+            id: "a1".to_owned(),
+            rule: "ip-block".to_owned(),
+            severity: Severity::High,
+            state: State::Open,
+            opened_at: 100,
+            closed_at,
+            scope: [("source_ip".to_owned(), "192.0.2.1".to_owned())].into(),
+            headline: String::new(),
+            value: 0.4,
+            baseline: Some(0.0),
+            basis: String::new(),
+            hits: 40,
+            of: 100,
+            causes: Vec::new(),
+            evidence: Evidence::default(),
+            notes: Vec::new(),
+            silenced_until: None,
+            reopened: 0,
+        }
+    }
+
+    #[test]
+    fn what_goes_on_after_it_had_ended_is_told_again_under_another_event() {
+        let mut known = Vec::new();
+        let mut told: Vec<(String, State)> = Vec::new();
+        for closed_at in [None, Some(200), Some(300), None, Some(400)] {
+            let (after, happenings) = reconcile(&known, vec![incident(closed_at)], 1_000);
+            told.extend(happenings.into_iter().map(|happening| (happening.event_id, happening.incident.state)));
+            known = after;
+        }
+        let events: Vec<(&str, State)> = told.iter().map(|(id, state)| (id.as_str(), *state)).collect();
+        assert_eq!(
+            events,
+            [
+                ("a1.opened", State::Open),
+                ("a1.resolved", State::Resolved),
+                ("a1.opened.2", State::Open),
+                ("a1.resolved.2", State::Resolved),
+            ]
+        );
+    }
 }

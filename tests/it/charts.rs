@@ -261,7 +261,8 @@ fn document() -> String {
     let mut out = String::from(
         "# Screens\n\nThe screen as text, drawn from the answers that its tests use, each with the keys that lead to it; made by a\n\
          test (`UPDATE=1 cargo test the_document_of_screens`). Colours are not shown; every mark that they carry is there as a\n\
-         sign too. On 80×24 one panel is shown at a time, `tab` leads to the next.\n",
+         sign too. On 80×24 one panel is shown at a time, `tab` leads to the next. At the end the demo's hidden incident is solved\n\
+         by keys.\n",
     );
     let mut empty = Screen::new(80, 24);
     empty.answer_with(|question| Ok(canned::empty(question)));
@@ -278,5 +279,12 @@ fn document() -> String {
             write!(out, "\n{width}×{height}:\n\n```text\n{}\n```\n", screen.draw()).unwrap();
         }
     }
+    // Captured by the story that tests play by keys (`tests/terminal/stories.py --solved`).
+    for line in include_str!("../terminal/solved.md").lines() {
+        let deeper =
+            if line.starts_with("# ") || line.starts_with("## `") || line.starts_with("## The") { "#" } else { "" };
+        write!(out, "\n{deeper}{line}").unwrap();
+    }
+    out.push('\n');
     out
 }

@@ -143,7 +143,9 @@ fn incidents_of(rows: &[Row]) -> Vec<Incident> {
 fn told(incidents: &[Incident]) -> Vec<String> {
     let mut told: Vec<String> = incidents
         .iter()
-        .map(|incident| serde_json::to_string(&Incident { id: String::new(), ..incident.clone() }).unwrap())
+        .map(|incident| {
+            serde_json::to_string(&Incident { id: String::new(), reopened: 0, ..incident.clone() }).unwrap()
+        })
         .collect();
     told.sort();
     told
@@ -366,6 +368,53 @@ fn a_destination_that_does_not_answer_is_found() {
     );
     let found = only(incidents_of(&rows), "queue-error");
     assert!(matches!(scope(&found)[..], [("provider", "GMX")] | [("domain", "gmx.de")]), "{found:?}");
+    assert!(close(found.opened_at, from) && close(found.closed_at.unwrap(), until), "{found:?}");
+}
+
+/// An attempt that reached nobody, at one of so many domains.
+fn unreached(row: &Row, n: usize, domains: &[&str]) -> Row {
+    let recipient = format!("r@{}", domains[n % domains.len()]);
+    Row { kind: "tq", recipient, host: "", reply: String::new(), ..row.clone() }
+}
+
+#[test]
+fn an_address_is_not_blamed_for_domains_that_nobody_reaches() {
+    let mut rows = ordinary(10);
+    // At night an address has nothing to do but to try two dead domains again.
+    for day in 0..10 {
+        let from = begin() + day * DAY;
+        let ours = |row: &Row| row.ip == IPS[0];
+        let n = std::cell::Cell::new(0);
+        changed(&mut rows, from, from + 5 * HOUR, ours, |row| {
+            n.set(n.get() + 1);
+            // Fewer tries in the first nights: what is usual would hide them else.
+            if n.get() % if day < 8 { 25 } else { 3 } != 0 {
+                return Vec::new();
+            }
+            vec![unreached(row, n.get(), &["gone.example", "away.example"])]
+        });
+    }
+    let lines: Vec<String> = incidents_of(&rows).iter().map(|incident| incident.headline.clone()).collect();
+    assert_eq!(lines, [""; 0]);
+}
+
+#[test]
+fn an_address_that_reaches_nobody_is_found() {
+    let mut rows = ordinary(10);
+    let (from, until) = (begin() + 8 * DAY + 9 * HOUR, begin() + 8 * DAY + 11 * HOUR);
+    let n = std::cell::Cell::new(0);
+    changed(
+        &mut rows,
+        from,
+        until,
+        |row| row.ip == IPS[0],
+        |row| {
+            n.set(n.get() + 1);
+            vec![unreached(row, n.get(), &["gmail.com", "googlemail.com", "yahoo.com", "gmx.de", "web.de"])]
+        },
+    );
+    let found = only(incidents_of(&rows), "queue-error");
+    assert!(matches!(scope(&found)[..], [("source_ip", ip)] if ip == IPS[0]), "{found:?}");
     assert!(close(found.opened_at, from) && close(found.closed_at.unwrap(), until), "{found:?}");
 }
 

@@ -32,6 +32,7 @@ class Terminal:
     """pmtop in a terminal of its own."""
 
     def __init__(self, command, columns, lines, folder):
+        self.kept = []
         self.screen = pyte.Screen(columns, lines)
         self.stream = pyte.ByteStream(self.screen)
         environment = {**os.environ, "TERM": "xterm-256color", "XDG_STATE_HOME": str(folder / "state"), "LC_ALL": "C.UTF-8"}
@@ -68,6 +69,10 @@ class Terminal:
                 return found
             self.read(0.1)
         sys.exit(f"{self.text()}\n\nnot seen: {what} ({pattern})")
+
+    def keep(self, keys, words):
+        """Keeps the screen for a document: the keys that led to it, and what is to be seen."""
+        self.kept.append((keys, words, "\n".join(line.rstrip() for line in self.screen.display).rstrip()))
 
     def filter(self, text):
         self.press("f")
@@ -208,6 +213,7 @@ def hidden_incident(terminal, folder, logs, truth):
     terminal.wait(rf"{provider} · {re.escape(ip)} is", "the card of the hidden incident")
     terminal.press("\t")
     terminal.wait("enter opens it", "the cursor on the cards")
+    terminal.keep("`tab`", "Health. The cursor goes to what is worth a look: the worst first, what goes on before what is over.")
     terminal.press("\r")
     when = terminal.wait(r"when +(\d\d \w+) (\d\d:\d\d)–(\d\d:\d\d)", "when the incident was")
     began = datetime.datetime.fromisoformat(incident["from"].replace("Z", ""))
@@ -217,10 +223,15 @@ def hidden_incident(terminal, folder, logs, truth):
     check(terminal, "incident: begins with the truth", abs(at(when[2]) - began) <= slack, True)
     check(terminal, "incident: ends with the truth", abs(at(when[3]) - ended) <= slack, True)
     terminal.wait(rf"cause .*\d.* {incident['reply_class']}", "its first cause")
+    terminal.keep("`enter`", "The incident: how bad, since when, of whom, and why. The replies say what the provider thinks, and what to do.")
     terminal.press("x")
     terminal.wait(rf"provider {provider} × source IP {re.escape(ip)}", "what explains it")
+    terminal.keep("`x`", "Why? The window is compared with the time before it, over all dimensions: one address at one provider. Neither the "
+                  "provider's other mail nor the address's other mail is concerned.")
     terminal.press("o")
     terminal.wait("Events", "its rows")
+    terminal.wait(r"\d:\d\d ○ deferred", "the rows themselves")
+    terminal.keep("`o`", "The rows behind the line under the cursor; `esc` leads back the way we came.")
     rows = terminal.export(folder)
     hit = [row for row in rows if row["reply_class"] == incident["reply_class"] and row["source_ip"] == ip]
     check(terminal, "incident: most rows are those of the truth", len(hit) * 10 > len(rows) * 9, True)
@@ -231,10 +242,28 @@ def hidden_incident(terminal, folder, logs, truth):
     terminal.wait("Why, and what to do", "the incident again")
     terminal.press("E")
     path = terminal.wait(r"postmaster is in\s+(\S+\.md)", "the ticket's file")[1]
+    terminal.keep("`esc` `E`", "The evidence: a ticket for the provider's postmaster as Markdown, and its rows as CSV.")
     ticket = (folder / path).read_text()
+    terminal.ticket = ticket
     check(terminal, "incident: the ticket names the address", ip in ticket, True)
     check(terminal, "incident: the ticket has the reply verbatim", f"[{ip}] Our system has detected an unusual rate" in ticket, True)
     check(terminal, "incident: the ticket hides recipients", [row["recipient"] for row in hit if row["recipient"] in ticket], [])
+
+
+def solved(terminal, truth):
+    """The story of the hidden incident as a document."""
+    incident = truth["incident"]
+    parts = [
+        "# The demo's hidden incident, solved by keys",
+        f"Captured in a real terminal of {terminal.screen.columns}×{terminal.screen.lines} by `tests/terminal/stories.py --solved`: from the card on Health to "
+        f"the incident, to what explains it, to its rows, to a ticket. What was hidden in the logs: {incident['provider']} slows the address "
+        f"{incident['source_ip']} from {incident['from'][11:16]} to {incident['to'][11:16]}.",
+    ]
+    for keys, words, screen in terminal.kept:
+        parts += [f"## {keys}", words, f"```text\n{screen}\n```"]
+    lines = terminal.ticket.rstrip().splitlines()
+    parts += ["## The ticket", "````markdown\n" + "\n".join(lines[:60]) + "\n````"]
+    return "\n\n".join(parts) + "\n"
 
 
 def main():
@@ -243,6 +272,7 @@ def main():
     parser.add_argument("--generate", required=True)
     parser.add_argument("--messages", type=int, default=20000)
     parser.add_argument("--seed", type=int, default=5)
+    parser.add_argument("--solved", type=Path, help="play the story of the hidden incident alone, and write its screens to this file")
     given = parser.parse_args()
     pmtop, generate = os.path.abspath(given.pmtop), os.path.abspath(given.generate)
     with tempfile.TemporaryDirectory() as scratch:
@@ -251,9 +281,9 @@ def main():
                         str(given.seed), "--start", "2026-11-20", "--truth", folder / "truth.json"], check=True, capture_output=True)
         subprocess.run([pmtop, "--catalog", folder / "catalog", "ingest", folder / "logs"], check=True, capture_output=True)
         truth, logs = json.loads((folder / "truth.json").read_text()), Logs(folder / "logs")
-        for columns, lines in [(160, 50), (80, 24)]:
+        for columns, lines in [(120, 36)] if given.solved else [(160, 50), (80, 24)]:
             print(f"{columns}x{lines}")
-            for story in (slow_delivery, failed_job, bad_user, hidden_incident):
+            for story in (hidden_incident,) if given.solved else (slow_delivery, failed_job, bad_user, hidden_incident):
                 command = [pmtop, "--catalog", str(folder / "catalog"), "--since", "2026-11-20", "--until", "2026-11-21"]
                 if story is not slow_delivery:
                     command = command[:3] + ["--since", "2026-11-20", "--until", "2026-11-30"]
@@ -263,6 +293,8 @@ def main():
                 terminal.wait("Health", "the first screen")
                 story(terminal, shown, logs, truth)
                 terminal.close()
+                if given.solved:
+                    given.solved.write_text(solved(terminal, truth))
     print("all stories played")
 
 
