@@ -393,7 +393,8 @@ impl<'a> Traffic<'a> {
             at += self.backoff(attempt);
             attempt += 1;
         }
-        self.conclude(message, at, attempt, slowed);
+        // What was put off is late for that, however slow deliveries are.
+        self.conclude(message, at, attempt, if attempt == 0 { slowed } else { 0 });
     }
 
     /// Logs a deferral or queue error; `hour` is that of the message's last deferral.

@@ -30,6 +30,7 @@ pub(super) fn merged(mut verdicts: Vec<Verdict>, rule: &Rule) -> Vec<Verdict> {
                 if new.hits > old.hits {
                     (known.value, known.rate, known.usual) = (verdict.value, verdict.rate, verdict.usual);
                 }
+                known.reach = (known.reach.0.min(verdict.reach.0), known.reach.1.max(verdict.reach.1));
                 known.segment = Segment {
                     first: old.first,
                     last: new.last,

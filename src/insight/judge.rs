@@ -49,6 +49,8 @@ pub struct Verdict {
     pub key: Key,
     /// From when to when, and how many rows.
     pub segment: Segment,
+    /// The first and the last quarter in which its rows stand out, with those in which they do less than half as much.
+    pub reach: (i32, i32),
     /// A rate 0–1; milliseconds for latencies.
     pub value: f64,
     /// The share of rows that speak against somebody.
@@ -80,7 +82,7 @@ impl Verdict {
 
     /// Whether a cell is one of its scope and time.
     fn explains(&self, cell: &Cell) -> bool {
-        (self.segment.first..=self.segment.last).contains(&cell.quarter) && self.holds(cell)
+        (self.reach.0..=self.reach.1).contains(&cell.quarter) && self.holds(cell)
     }
 
     /// Whether some rows may be of both: no field of both has another value.
@@ -185,12 +187,14 @@ impl Case<'_> {
         segments(&points, &self.limits(), self.until)
             .into_iter()
             .filter_map(|segment| {
+                let reach = (segment.first, segment.last);
                 let segment = tightened(&points, segment, &self.limits(), STRONGEST);
                 let segment = without_shoulders(&points, segment, &self.limits());
                 let rate = segment.hits / segment.of.max(segment.hits).max(1.0);
                 let base = segment.expected / segment.of.max(1.0);
                 let (_, basis) = usual.at(segment.first);
-                self.verdict(slot, key, segment, Measured { value: rate, rate, usual: base, basis })
+                let verdict = self.verdict(slot, key, segment, Measured { value: rate, rate, usual: base, basis })?;
+                Some(Verdict { reach, ..verdict })
             })
             .collect()
     }
@@ -224,8 +228,22 @@ impl Case<'_> {
                 }
             })
             .collect();
-        segments(&filled(points), &self.limits(), self.until)
+        let points = filled(points);
+        // Few reports of much less mail are many times what is expected, and do not stand out at three times of it.
+        let mut found: Vec<Segment> = Vec::new();
+        for sharper in [1.0, 3.0, 9.0] {
+            let points: Vec<Point> =
+                points.iter().map(|point| Point { factor: point.factor * sharper, ..*point }).collect();
+            for segment in segments(&points, &self.limits(), self.until) {
+                if !found.iter().any(|known| known.overlaps(&segment)) {
+                    found.push(segment);
+                }
+            }
+        }
+        found.sort_unstable_by_key(|segment| segment.first);
+        found
             .into_iter()
+            .map(|segment| busy(&points, segment))
             .filter_map(|mut segment| {
                 // Of all mail that can have led to them.
                 segment.of = before(segment.last, segment.last - segment.first + 2 * QUARTERS);
@@ -346,6 +364,7 @@ impl Case<'_> {
             key,
             // Where next to nothing is usual, how little it is says nothing of who is hit.
             weight: weight(segment.hits, segment.expected.max(segment.of * limits.warn / 4.0), slot.fields.len()),
+            reach: (segment.first, segment.last),
             segment,
             value: measured.value,
             rate: measured.rate,
@@ -485,6 +504,25 @@ fn widened(mut segment: Segment, volumes: &Volumes, share: f64, until: i32) -> S
         }
     }
     segment
+}
+
+/// A stretch of reports without the lone ones at both its ends: there are three of them within an hour at its begin, and at
+/// its end.
+fn busy(points: &[Point], segment: Segment) -> Segment {
+    const HOUR: i32 = 4;
+    let inside: Vec<&Point> =
+        points.iter().filter(|point| (segment.first..=segment.last).contains(&point.quarter)).collect();
+    let hits = |from: i32, until: i32| -> f64 {
+        inside.iter().filter(|point| (from..until).contains(&point.quarter)).map(|point| point.hits).sum()
+    };
+    let mut own = inside.iter().filter(|point| point.hits > 0.0).map(|point| point.quarter);
+    let first = own.clone().find(|quarter| hits(*quarter, quarter + HOUR) >= 3.0);
+    let last = own.rfind(|quarter| hits(quarter - HOUR + 1, quarter + 1) >= 3.0);
+    let (Some(first), Some(last)) = (first, last) else { return segment };
+    let sum = |part: fn(&Point) -> f64| {
+        inside.iter().filter(|point| (first..=last).contains(&point.quarter)).map(|point| part(point)).sum::<f64>()
+    };
+    Segment { first, last, hits: sum(|point| point.hits), expected: sum(|point| point.expected), ..segment }
 }
 
 /// Points of every quarter between the first and the last, so that quiet ones count as well.

@@ -13,6 +13,12 @@ use sha2::{Digest as _, Sha256};
 
 const DEV: &str = include_str!("../fixtures/replies/dev.tsv");
 const HELD_OUT: &str = include_str!("../fixtures/replies/heldout.tsv");
+/// Corpora that were blind once: asked in the end, and used to write rules from after that.
+const LATER: [(&str, &str); 3] = [
+    ("second", include_str!("../fixtures/replies/second.tsv")),
+    ("third", include_str!("../fixtures/replies/third.tsv")),
+    ("fourth", include_str!("../fixtures/replies/fourth.tsv")),
+];
 const BLIND: &str = include_str!("../fixtures/replies/blind.tsv");
 const SOURCES: &str = include_str!("../fixtures/replies/sources.tsv");
 const EXAMPLES: &str = include_str!("../../src/reply/examples.tsv");
@@ -78,15 +84,27 @@ fn table(found: &BTreeMap<String, (usize, usize)>) -> String {
     out
 }
 
-/// Nobody who wrote rules had seen these. The goal of 85 % is not reached on them (docs/measurements.md); what is must not
-/// be lost.
+fn unsourced(file: &str) -> Vec<Reply<'_>> {
+    rows(file, 3).map(|row| Reply { provider: row[0], class: row[1], source: "", text: row[2] }).collect()
+}
+
+/// Nobody who wrote rules has seen these (docs/measurements.md).
 #[test]
-fn what_nobody_wrote_rules_from_is_known_as_well_as_ever() {
-    let blind: Vec<Reply<'_>> =
-        rows(BLIND, 3).map(|row| Reply { provider: row[0], class: row[1], source: "", text: row[2] }).collect();
-    let found = score(&blind);
+fn replies_that_nobody_wrote_rules_from_get_their_class() {
+    let found = score(&unsourced(BLIND));
     println!("{}", table(&found));
-    assert!(mean(&found) >= 0.78, "{}", table(&found));
+    let poor: Vec<_> = found.iter().filter(|(_, of)| of.1 >= ENOUGH && recall(**of) < 0.6).collect();
+    assert!(poor.is_empty() && mean(&found) >= 0.85, "{poor:?}\n{}", table(&found));
+}
+
+#[test]
+fn replies_that_were_blind_once_get_their_class() {
+    for (name, file) in LATER {
+        let found = score(&unsourced(file));
+        println!("{name}\n{}", table(&found));
+        let poor: Vec<_> = found.iter().filter(|(_, of)| of.1 >= ENOUGH && recall(**of) < 0.8).collect();
+        assert!(poor.is_empty() && mean(&found) >= 0.95, "{name} {poor:?}\n{}", table(&found));
+    }
 }
 
 /// This half was held out once; rules may be written from it now (docs/measurements.md).

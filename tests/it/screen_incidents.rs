@@ -9,7 +9,7 @@ use pmtop::app::input::Input;
 use pmtop::config::Profile;
 use pmtop::insight::explain::Metric;
 use pmtop::insight::explain::ask::Request;
-use pmtop::insight::incident::{Incident, State};
+use pmtop::insight::incident::{Happening, Incident, Severity, State, Step};
 use pmtop::insight::watch::Replay;
 use pmtop::query::question::Failure;
 use pmtop::query::time::{TimeRange, parse_time};
@@ -350,12 +350,36 @@ fn the_management_sees_health_and_incidents_without_rows_or_recipients() {
 fn hiding_recipients_hides_them_in_incidents_at_once() {
     let mut screen = Screen::answered(160, 50);
     let mut all = canned::incidents();
-    all[0].causes[0].example = "421-4.7.28 <alice@gmail.com> slow down".to_owned();
+    all[0].causes[0].reply = "421-4.7.28 <alice@gmail.com> slow down".to_owned();
     screen.input(Input::Incidents(Arc::new(all)));
     screen.keys("6").answer();
     assert!(screen.draw().contains("alice@gmail.com"));
     screen.keys("P");
     assert!(!screen.draw().contains("alice@gmail.com"), "{}", screen.draw());
+}
+
+#[test]
+fn a_bad_incident_that_has_just_begun_is_told_on_whatever_tab() {
+    let incident = |severity: Severity, closed_at: Option<i64>| {
+        let known = canned::incidents().into_iter().next().unwrap();
+        Incident { severity, closed_at, state: State::Open, headline: "192.0.2.1 is slowed".to_owned(), ..known }
+    };
+    let shown = |step: Step, incident: Incident| {
+        let mut screen = Screen::answered(120, 40);
+        screen.keys("3").answer();
+        screen.input(Input::Happened(Arc::new(vec![Happening::new(step, &incident)])));
+        screen.draw()
+    };
+    let told = shown(Step::Opened, incident(Severity::Critical, None));
+    assert!(told.contains("critical: 192.0.2.1 is slowed · 6 shows it"), "{told}");
+    // Neither what is over already, nor what is small, nor that it is over.
+    for (step, severity, closed_at) in [
+        (Step::Opened, Severity::Critical, Some(1)),
+        (Step::Opened, Severity::Warn, None),
+        (Step::Resolved, Severity::Critical, Some(1)),
+    ] {
+        assert!(!shown(step, incident(severity, closed_at)).contains("shows it"));
+    }
 }
 
 #[test]

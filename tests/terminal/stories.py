@@ -238,7 +238,7 @@ def hidden_incident(terminal, folder, logs, truth):
     inside = f"type = 't' and dlvSourceIp = '{ip}' and dsnDiag like '%4.7.28%' and substr(timeLogged, 1, 19) between '{{}}' and '{{}}'"
     times = sorted(row["event_time"][:19].replace("T", " ") for row in hit)
     check(terminal, "incident: its rows", len(hit), logs.count("tran", inside.format(times[0], times[-1])))
-    terminal.press("\x1b", "\x1b")
+    terminal.press("\x1b")
     terminal.wait("Why, and what to do", "the incident again")
     terminal.press("E")
     path = terminal.wait(r"postmaster is in\s+(\S+\.md)", "the ticket's file")[1]
