@@ -384,11 +384,12 @@ fn an_address_is_not_blamed_for_domains_that_nobody_reaches() {
     for day in 0..10 {
         let from = begin() + day * DAY;
         let ours = |row: &Row| row.ip == IPS[0];
-        let n = std::cell::Cell::new(0);
+        let n = std::cell::Cell::new(0_usize);
         changed(&mut rows, from, from + 5 * HOUR, ours, |row| {
             n.set(n.get() + 1);
             // Fewer tries in the first nights: what is usual would hide them else.
-            if n.get() % if day < 8 { 25 } else { 3 } != 0 {
+            let every = if day < 8 { 25 } else { 3 };
+            if !n.get().is_multiple_of(every) {
                 return Vec::new();
             }
             vec![unreached(row, n.get(), &["gone.example", "away.example"])]
@@ -402,7 +403,7 @@ fn an_address_is_not_blamed_for_domains_that_nobody_reaches() {
 fn an_address_that_reaches_nobody_is_found() {
     let mut rows = ordinary(10);
     let (from, until) = (begin() + 8 * DAY + 9 * HOUR, begin() + 8 * DAY + 11 * HOUR);
-    let n = std::cell::Cell::new(0);
+    let n = std::cell::Cell::new(0_usize);
     changed(
         &mut rows,
         from,
