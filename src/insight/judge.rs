@@ -359,11 +359,17 @@ impl Case<'_> {
             return None;
         }
         let severity = limits.severity(measured.rate, few)?;
+        // A young catalog knows who is hit by days that hold the trouble: all of them are measured by all mail.
+        let general = self.general.get(&segment.first.div_euclid(QUARTERS)).copied().unwrap_or_default();
+        let expected = match measured.basis {
+            Basis::Learning(_) if general > 0.0 => segment.expected.min(general * segment.of),
+            _ => segment.expected,
+        };
         Some(Verdict {
             slot: slot.clone(),
             key,
             // Where next to nothing is usual, how little it is says nothing of who is hit.
-            weight: weight(segment.hits, segment.expected.max(segment.of * limits.warn / 4.0), slot.fields.len()),
+            weight: weight(segment.hits, expected.max(segment.of * limits.warn / 4.0), slot.fields.len()),
             reach: (segment.first, segment.last),
             segment,
             value: measured.value,
