@@ -256,10 +256,10 @@ impl State {
     pub(in crate::app) fn happened(&mut self, happened: &[Happening]) {
         let is_news = |happening: &&Happening| {
             let incident = &happening.incident;
-            happening.step != Step::Resolved && incident.state == Fate::Open && incident.severity >= Severity::High
+            let goes_on = happening.step != Step::Resolved && incident.closed_at.is_none();
+            goes_on && incident.state == Fate::Open && incident.severity >= Severity::High
         };
-        let mut news: Vec<&Happening> =
-            happened.iter().filter(is_news).filter(|happening| happening.incident.closed_at.is_none()).collect();
+        let mut news: Vec<&Happening> = happened.iter().filter(is_news).collect();
         news.sort_by_key(|happening| std::cmp::Reverse(happening.incident.severity));
         let Some(first) = news.first() else { return };
         let incident = if self.masked { first.incident.hidden() } else { first.incident.clone() };

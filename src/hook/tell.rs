@@ -120,10 +120,7 @@ fn outgoing(hook: &Hook, body: &Json, at: Micros) -> Outgoing {
 
 /// A happening as hooks are told of it (`docs/hooks.md`).
 fn body(config: &Config, change: &Happening, at: Micros) -> Json {
-    let mut incident = change.incident.clone();
-    if change.step == Step::Resolved {
-        incident.state = State::Resolved;
-    }
+    let incident = &change.incident;
     let mut told = Map::new();
     told.insert("event_id".to_owned(), json!(safe_id(&change.event_id)));
     told.insert("step".to_owned(), json!(change.step.as_str()));
@@ -133,7 +130,7 @@ fn body(config: &Config, change: &Happening, at: Micros) -> Json {
         told.insert("host".to_owned(), json!(config.host));
     }
     // An incident is plain data, which always is JSON.
-    told.insert("incident".to_owned(), serde_json::to_value(&incident).unwrap_or_default());
+    told.insert("incident".to_owned(), serde_json::to_value(incident).unwrap_or_default());
     let mut told = Json::Object(told);
     clean(&mut told, config.masks());
     told

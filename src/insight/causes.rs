@@ -57,11 +57,10 @@ pub fn bounds(verdict: &Verdict, rule: &Rule, rows: &[FailedRow], counts: &[Coun
     let Some((earliest, latest)) = minutes.stand_out(rule, late) else { return busy(&rows, begin, end) };
     let sharp: Vec<Micros> = rows.iter().map(|row| row.time).filter(|time| (earliest..latest).contains(time)).collect();
     // Minutes tell more exactly what quarters have found, and nothing else: where mail is thin they may miss an end.
-    let near = |time: Option<&Micros>, edge: Micros, coarse: Micros, back: Micros, ahead: Micros| {
-        time.copied().filter(|time| (edge - back..edge + ahead).contains(time)).unwrap_or(coarse)
+    let near = |time: Option<&Micros>, edge: Micros, coarse: Micros| {
+        time.copied().filter(|time| (edge - QUARTER..edge + QUARTER).contains(time)).unwrap_or(coarse)
     };
-    let (begin, end) =
-        (near(sharp.first(), whole.0, begin, QUARTER, QUARTER), near(sharp.last(), whole.1, end, QUARTER, QUARTER));
+    let (begin, end) = (near(sharp.first(), whole.0, begin), near(sharp.last(), whole.1, end));
     if late {
         return busy(&rows, begin, end);
     }

@@ -247,6 +247,13 @@ pub struct Happening {
 impl Happening {
     /// What is told of an incident.
     pub fn new(step: Step, incident: &Incident) -> Self {
+        let mut incident = incident.clone();
+        incident.state = match (step, incident.state) {
+            (Step::Resolved, _) => State::Resolved,
+            // It was over once, and goes on.
+            (_, State::Resolved) => State::Open,
+            (_, state) => state,
+        };
         let mut event_id = match step {
             Step::Escalated => format!("{}.escalated.{}", incident.id, incident.severity.as_str()),
             _ => format!("{}.{}", incident.id, step.as_str()),
@@ -254,7 +261,7 @@ impl Happening {
         if incident.reopened > 0 {
             event_id = format!("{event_id}.{}", incident.reopened + 1);
         }
-        Self { event_id, step, incident: incident.clone() }
+        Self { event_id, step, incident }
     }
 }
 

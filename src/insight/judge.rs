@@ -11,7 +11,7 @@ use hashbrown::HashMap;
 use super::baseline::{Basis, Latencies, Rates, Usual, Volumes, percentile};
 use super::incident::Severity;
 use super::rule::{Rule, Thresholds};
-use super::segment::{Limits, Point, STRONGEST, Segment, segments, tightened, without_shoulders};
+use super::segment::{Limits, Point, Segment, segments, tightened, without_shoulders};
 use super::series::{Key, QUARTER, QUARTERS, Series, Slot, Slow, place};
 use super::signal::Signal;
 use super::slowdown::{self, SLOW};
@@ -188,7 +188,7 @@ impl Case<'_> {
             .into_iter()
             .filter_map(|segment| {
                 let reach = (segment.first, segment.last);
-                let segment = tightened(&points, segment, &self.limits(), STRONGEST);
+                let segment = tightened(&points, segment, &self.limits());
                 let segment = without_shoulders(&points, segment, &self.limits());
                 let rate = segment.hits / segment.of.max(segment.hits).max(1.0);
                 let base = segment.expected / segment.of.max(1.0);
@@ -288,7 +288,7 @@ impl Case<'_> {
         segments(&points, &self.limits(), self.until)
             .into_iter()
             .filter_map(|segment| {
-                let segment = tightened(&points, segment, &self.limits(), STRONGEST);
+                let segment = tightened(&points, segment, &self.limits());
                 let inside = series.iter().filter(|own| (segment.first..=segment.last).contains(&own.quarter));
                 let p95 = percentile(inside.map(|own| (own.bucket, u64::from(own.n))), 0.95);
                 let rate = segment.hits / segment.of.max(1.0);

@@ -33,12 +33,7 @@ pub(super) fn reconcile(
         seen.insert(old.id.clone());
         incident.id.clone_from(&old.id);
         incident.notes.clone_from(&old.notes);
-        incident.silenced_until = old.silenced_until;
-        incident.state = match (incident.closed_at, old.state) {
-            (Some(_), _) => State::Resolved,
-            (None, State::Resolved) => State::Open,
-            (None, state) => state,
-        };
+        (incident.state, incident.silenced_until) = (old.state, old.silenced_until);
         incident.reopened = old.reopened;
         if old.closed_at.is_some() && incident.closed_at.is_none() {
             // Whoever was told that it is over is told that it is not.

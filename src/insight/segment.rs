@@ -143,13 +143,13 @@ pub fn without_shoulders(points: &[Point], segment: Segment, limits: &Limits) ->
 }
 
 /// A stretch as narrow as its own strength says: what is only a little more than usual before and behind it belongs to it
-/// no more than to quiet times; `sharpest` bounds that strength. Parts that are apart by less than `limits.quiet` stay one.
-pub fn tightened(points: &[Point], segment: Segment, limits: &Limits, sharpest: f64) -> Segment {
+/// no more than to quiet times. Parts that are apart by less than `limits.quiet` stay one.
+pub fn tightened(points: &[Point], segment: Segment, limits: &Limits) -> Segment {
     let mut known = segment;
     // The first time the strength is still that of the wide stretch.
     for _ in 0..2 {
-        let strength = if known.expected > 0.0 { known.hits / known.expected } else { sharpest };
-        let factor = |own: f64| if own < 1.0 { own } else { strength.min(sharpest).max(own) };
+        let strength = if known.expected > 0.0 { known.hits / known.expected } else { STRONGEST };
+        let factor = |own: f64| if own < 1.0 { own } else { strength.min(STRONGEST).max(own) };
         known =
             narrowed(points, segment, known, limits, |point| score(&Point { factor: factor(point.factor), ..*point }));
     }
@@ -183,7 +183,7 @@ fn narrowed(
 }
 
 /// Stronger trouble is not told apart more sharply.
-pub const STRONGEST: f64 = 30.0;
+const STRONGEST: f64 = 30.0;
 
 struct Run {
     first: usize,
@@ -263,7 +263,7 @@ mod tests {
     fn a_strong_wave_is_cut_where_its_strength_ends() {
         let points = series(&[3, 4, 60, 80, 70, 9, 8, 7, 8, 3, 2, 3], 2.0);
         let wide = segments(&points, &LIMITS, 12)[0];
-        let found = tightened(&points, wide, &LIMITS, STRONGEST);
+        let found = tightened(&points, wide, &LIMITS);
         assert_eq!((found.first, found.last), (2, 4));
         assert!((found.hits - 210.0).abs() < 1e-9);
     }

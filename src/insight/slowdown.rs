@@ -22,7 +22,9 @@ pub(super) fn onset(series: &[Slow], usual: &[(u16, u64)], segment: &Segment) ->
     if level <= 0.0 {
         return None;
     }
-    let points: Vec<(f64, f64, f64)> = quarters(first, segment.last)
+    // Behind the latest end of a ramp every line is level: nothing there tells one from another.
+    let latest = first + BEFORE + BEFORE / 2 + LONGEST_RAMP / 2;
+    let points: Vec<(f64, f64, f64)> = quarters(first, segment.last.min(latest))
         .map(|own| (f64::from(own.quarter - first) + 0.5, log(own.bucket) - base, f64::from(own.n)))
         .collect();
     // A delivery that was put off says nothing of how slow others are.
