@@ -7,7 +7,7 @@ use hashbrown::HashMap;
 use super::series::{Count, QUARTERS, Slow};
 
 /// Days that are looked back on for rates.
-const BACK: i32 = 28;
+pub(super) const BACK: i32 = 28;
 /// Weeks that are looked back on for the same hour.
 const WEEKS: i32 = 8;
 /// Below so many days the catalog is learning.
@@ -277,19 +277,32 @@ impl Latencies {
         latencies
     }
 
-    /// The usual p95 of a day in milliseconds, and how many deliveries it was taken from.
+    /// The usual p95 of a day in milliseconds, as it is of mail that is not put off; how many deliveries it was taken from.
     pub fn usual(&self, day: i32) -> (f64, u64, Basis) {
         let age = day - self.first_day;
-        let (share, scale, basis) = if age < LEARNING {
-            // What goes on may be among them: a percentile that a fifth of the rows can't move, and the ratio of the two
-            // in a lognormal shape of sigma 0.8.
-            (0.8, 1.9, Basis::Learning(age + 1))
-        } else {
-            (0.95, 1.0, if age >= 14 { Basis::Weeks((age / 7).min(4)) } else { Basis::Days(age) })
-        };
         let buckets = self.before(day);
         let n: u64 = buckets.iter().map(|(_, n)| n).sum();
-        (percentile(buckets, share) * scale, n, basis)
+        // What goes on may be among them, and mail that is always put off by somebody, too: a percentile that a fifth of
+        // the rows can't move, and the ratio of the two in a lognormal shape of sigma 0.8.
+        let undisturbed = percentile(buckets.iter().copied(), 0.8) * 1.9;
+        if age < LEARNING {
+            return (undisturbed, n, Basis::Learning(age + 1));
+        }
+        let basis = if age >= 14 { Basis::Weeks((age / 7).min(4)) } else { Basis::Days(age) };
+        (percentile(buckets, 0.95).min(undisturbed), n, basis)
+    }
+
+    /// The share of a day's usual deliveries that take longer than so many milliseconds; none while learning.
+    #[expect(clippy::cast_precision_loss, reason = "counts stay below 2^52")]
+    pub fn share_above(&self, day: i32, ms: f64) -> Option<f64> {
+        if day - self.first_day < LEARNING {
+            return None;
+        }
+        let (slow, of) = self
+            .before(day)
+            .iter()
+            .fold((0, 0), |(slow, of), (bucket, n)| (slow + if Slow::ms(*bucket) > ms { *n } else { 0 }, of + n));
+        (of > 0).then(|| slow as f64 / of as f64)
     }
 
     /// The deliveries of the days that say what is usual on a day, by bucket; while learning, that day is one of them.

@@ -45,9 +45,9 @@ pub fn bounds(verdict: &Verdict, rule: &Rule, rows: &[FailedRow], counts: &[Coun
     let segment = &verdict.segment;
     let whole = (Micros::from(segment.first) * QUARTER, Micros::from(segment.last + 1) * QUARTER);
     if rows.is_empty() || matches!(verdict.slot.signal, Signal::Latency | Signal::Volume) {
-        return (verdict.onset.unwrap_or(whole.0), verdict.end.unwrap_or(whole.1));
+        return whole;
     }
-    let rows = leading(rows, whole);
+    let rows = leading(rows, whole, verdict.slot.signal);
     let inside = |row: &&FailedRow| (whole.0..whole.1).contains(&row.time);
     let edges = (rows.iter().find(inside), rows.iter().rev().find(inside));
     let (begin, end) = edges.0.zip(edges.1).map_or(whole, |(begin, end)| (begin.time, end.time));
@@ -172,8 +172,9 @@ fn busy(rows: &[FailedRow], begin: Micros, end: Micros) -> (Micros, Micros) {
 }
 
 /// The rows of the replies that most of the trouble is of: others are there at all times. Those are all replies of the
-/// classes that lead, and where one wording has half of them, of the wordings that lead.
-fn leading(rows: &[FailedRow], (from, until): (Micros, Micros)) -> Vec<FailedRow> {
+/// classes that lead, and where one wording has half of them, of the wordings that lead; but every receiver has its own
+/// words for the addresses of a list that do not exist.
+fn leading(rows: &[FailedRow], (from, until): (Micros, Micros), signal: Signal) -> Vec<FailedRow> {
     let inside = || rows.iter().filter(|row| (from..until).contains(&row.time));
     let mut classes: HashMap<Option<ReplyClass>, usize> = HashMap::new();
     let mut templates: HashMap<u32, usize> = HashMap::new();
@@ -183,7 +184,7 @@ fn leading(rows: &[FailedRow], (from, until): (Micros, Micros)) -> Vec<FailedRow
     }
     let most_of_class = classes.values().max().copied().unwrap_or_default();
     let most = templates.values().max().copied().unwrap_or_default();
-    let one_wording = most * 2 >= inside().count();
+    let one_wording = signal != Signal::Bounce && most * 2 >= inside().count();
     let leads = |row: &&FailedRow| {
         classes.get(&row.what.reply).is_some_and(|n| n * LEADING >= most_of_class)
             && (!one_wording || templates.get(&row.template).is_some_and(|n| n * LEADING >= most))

@@ -12,10 +12,10 @@ use super::baseline::{Basis, Latencies, Rates, Usual, Volumes, percentile};
 use super::incident::Severity;
 use super::rule::{Rule, Thresholds};
 use super::segment::{Limits, Point, Segment, segments, tightened, without_shoulders};
-use super::series::{Key, QUARTER, QUARTERS, Series, Slot, Slow, place};
+use super::series::{Key, QUARTERS, Series, Slot, Slow, place};
 use super::signal::Signal;
-use super::slowdown::{self, SLOW};
-use crate::event::Micros;
+use super::slowdown::SLOW;
+use crate::event::bounce::ReplyClass;
 use crate::query::field::Field;
 use crate::query::joint::Cell;
 use crate::query::measures::wilson;
@@ -37,6 +37,10 @@ const SLOW_MS: f64 = 5_000.0;
 const EDGE: i32 = 6;
 /// Quarters of an hour for which mail must be missing.
 const LONG_ENOUGH: i32 = 3;
+/// Refusals for a listing by others that show that an address is listed for all.
+const ELSEWHERE: i64 = 3;
+/// Behind three times the p95 there is about one delivery in fifty.
+const SLOW_SHARE: f64 = 0.02;
 /// Deliveries without which nothing is known of a usual latency.
 const SLOW_ROWS: u64 = 200;
 
@@ -63,10 +67,6 @@ pub struct Verdict {
     pub severity: Severity,
     /// How much its rows stand out.
     pub weight: f64,
-    /// When it began, where that is known better than by its first quarter.
-    pub onset: Option<Micros>,
-    /// When it ended, where that is known better than by its last quarter.
-    pub end: Option<Micros>,
 }
 
 impl Verdict {
@@ -106,6 +106,8 @@ pub struct Case<'a> {
     pub until: i32,
     /// What is usual for all mail, by day.
     general: HashMap<i32, f64>,
+    /// The latencies of all mail, if the rule is about latencies.
+    all: Latencies,
 }
 
 impl std::fmt::Debug for Case<'_> {
@@ -121,7 +123,9 @@ impl<'a> Case<'a> {
         let all =
             Rates::new(&series.counts(&Slot { signal: rule.signal, fields: Vec::new() }, Key::default()), first_day);
         let general = series.dates().map(|day| (day, all.general(day))).collect();
-        Self { rule, series, words, until, general }
+        let slot = Slot { signal: Signal::Latency, fields: Vec::new() };
+        let slow = if rule.signal == Signal::Latency { series.latencies(&slot, Key::default()) } else { Vec::new() };
+        Self { rule, series, words, until, general, all: Latencies::new(&slow, first_day) }
     }
 }
 
@@ -259,32 +263,28 @@ impl Case<'_> {
         let series = self.series.latencies(slot, key);
         let usual_latency = Latencies::new(&series, self.first_day());
         let limits = self.thresholds(slot, key);
-        let mut known: HashMap<i32, (f64, u64, Basis)> = HashMap::new();
+        let mut known: HashMap<i32, Option<Slowness>> = HashMap::new();
         let mut points: Vec<Point> = Vec::new();
         for own in &series {
             let day = own.quarter.div_euclid(QUARTERS);
-            let (p95, n, _) = *known.entry(day).or_insert_with(|| usual_latency.usual(day));
-            if n < SLOW_ROWS {
-                continue;
-            }
-            let is_slow = Slow::ms(own.bucket) > (SLOW * p95).max(SLOW_MS);
+            let slowness = *known.entry(day).or_insert_with(|| Slowness::new(&usual_latency, day));
+            let Some(Slowness { limit, share, .. }) = slowness else { continue };
             let n = f64::from(own.n);
+            let hits = if Slow::ms(own.bucket) > limit { n } else { 0.0 };
             match points.last_mut().filter(|point| point.quarter == own.quarter) {
                 Some(point) => {
-                    point.hits += if is_slow { n } else { 0.0 };
-                    point.of += n;
+                    (point.hits, point.of) = (point.hits + hits, point.of + n);
+                    point.expected = share * point.of;
                 }
                 None => points.push(Point {
                     quarter: own.quarter,
-                    hits: if is_slow { n } else { 0.0 },
+                    hits,
                     of: n,
-                    expected: 0.0,
+                    expected: share * n,
                     factor: limits.times_base,
                 }),
             }
         }
-        // Behind three times the p95 there is about one in fifty.
-        points.iter_mut().for_each(|point| point.expected = 0.02 * point.of);
         segments(&points, &self.limits(), self.until)
             .into_iter()
             .filter_map(|segment| {
@@ -292,19 +292,26 @@ impl Case<'_> {
                 let inside = series.iter().filter(|own| (segment.first..=segment.last).contains(&own.quarter));
                 let p95 = percentile(inside.map(|own| (own.bucket, u64::from(own.n))), 0.95);
                 let rate = segment.hits / segment.of.max(1.0);
-                let (usual, _, basis) = known.get(&segment.first.div_euclid(QUARTERS)).copied()?;
-
-                let mut verdict = self.verdict(slot, key, segment, Measured { value: p95, rate, usual, basis })?;
-                let before = usual_latency.before(segment.first.div_euclid(QUARTERS));
-                verdict.onset = slowdown::onset(&series, &before, &verdict.segment);
-                if let Some(onset) = verdict.onset {
-                    verdict.segment.first = i32::try_from(onset.div_euclid(QUARTER)).unwrap_or(verdict.segment.first);
-                }
-                let slow = |own: &&Slow| Slow::ms(own.bucket) > (SLOW * usual).max(SLOW_MS);
-                verdict.end = slowdown::last_of(series.iter().filter(slow), p95, &verdict.segment);
-                Some(verdict)
+                let Slowness { p95: usual, basis, .. } =
+                    known.get(&segment.first.div_euclid(QUARTERS)).copied().flatten()?;
+                let verdict = self.verdict(slot, key, segment, Measured { value: p95, rate, usual, basis })?;
+                let weight = self.weight_by_all(&verdict, &series, &usual_latency).max(verdict.weight);
+                Some(Verdict { weight, ..verdict })
             })
             .collect()
+    }
+
+    /// How much slow mail stands out by what is slow for all mail: scopes that are measured by nothing but their own usual
+    /// latencies cannot be compared.
+    #[expect(clippy::cast_precision_loss, reason = "counts stay below 2^52")]
+    fn weight_by_all(&self, verdict: &Verdict, series: &[Slow], own: &Latencies) -> f64 {
+        let segment = &verdict.segment;
+        let day = segment.first.div_euclid(QUARTERS);
+        let Some(Slowness { limit, .. }) = Slowness::new(&self.all, day) else { return 0.0 };
+        let inside = series.iter().filter(|own| (segment.first..=segment.last).contains(&own.quarter));
+        let hits: u64 = inside.filter(|own| Slow::ms(own.bucket) > limit).map(|own| u64::from(own.n)).sum();
+        let usual = own.share_above(day, limit).unwrap_or_default().max(SLOW_SHARE);
+        weight(hits as f64, usual * segment.of, verdict.slot.fields.len())
     }
 
     fn missing(&self, slot: &Slot, key: Key) -> Vec<Verdict> {
@@ -377,8 +384,6 @@ impl Case<'_> {
             usual: measured.usual,
             basis: measured.basis,
             severity,
-            onset: None,
-            end: None,
         })
     }
 
@@ -426,8 +431,8 @@ impl Case<'_> {
             };
             let best =
                 verdicts.iter().filter(says_the_same).min_by_key(|other| order(other)).unwrap_or(heaviest).clone();
-            verdicts.retain(|other| *other != best);
-            let verdict = best;
+            let verdict = self.beyond_provider(best, &verdicts, cells)?;
+            verdicts.retain(|other| *other != verdict);
             let rivals: Vec<&Verdict> =
                 kept.iter().filter(|other| other.segment.overlaps(&verdict.segment) && other.meets(&verdict)).collect();
             if rivals.is_empty() {
@@ -455,8 +460,58 @@ impl Case<'_> {
         Ok(kept)
     }
 
+    /// A blocklist lists an address for everybody: a verdict on an address at a provider is one on the address, if others
+    /// refuse it for a listing, too, be it seldom.
+    fn beyond_provider<E>(
+        &self,
+        verdict: Verdict,
+        verdicts: &[Verdict],
+        cells: &mut dyn FnMut(i32, i32) -> Result<Vec<Cell>, E>,
+    ) -> Result<Verdict, E> {
+        let is_wider = |other: &&Verdict| {
+            let ours = verdict.who().filter(|(field, _)| *field != Field::Provider);
+            other.slot.fields != verdict.slot.fields
+                && !other.slot.fields.is_empty()
+                && other.who().eq(ours)
+                && other.segment.overlaps(&verdict.segment)
+        };
+        let Some(wider) = verdicts.iter().find(is_wider).filter(|_| self.rule.signal == Signal::Block) else {
+            return Ok(verdict);
+        };
+        let (mut here, mut elsewhere) = (0, 0);
+        for cell in cells(verdict.segment.first, verdict.segment.last)? {
+            let is_listed = cell.what.reply == Some(ReplyClass::IpBlocklist) && self.rule.signal.is_hit(cell.what);
+            if is_listed && wider.holds(&cell) {
+                *(if verdict.holds(&cell) { &mut here } else { &mut elsewhere }) += cell.n;
+            }
+        }
+        Ok(if here * 2 >= whole(verdict.segment.hits) && elsewhere >= ELSEWHERE { wider.clone() } else { verdict })
+    }
+
     fn names(&self, verdict: &Verdict) -> Vec<std::sync::Arc<str>> {
         verdict.key.iter().map(|word| (self.words)(*word)).collect()
+    }
+}
+
+/// What is slow on a day.
+#[derive(Debug, Clone, Copy)]
+struct Slowness {
+    /// The usual p95 in milliseconds.
+    p95: f64,
+    /// What takes longer is slow.
+    limit: f64,
+    /// The share of deliveries that are slow on usual days: at most of them somebody is put off.
+    share: f64,
+    basis: Basis,
+}
+
+impl Slowness {
+    /// None where there are too few deliveries before to tell.
+    fn new(latencies: &Latencies, day: i32) -> Option<Self> {
+        let (p95, n, basis) = latencies.usual(day);
+        let limit = (SLOW * p95).max(SLOW_MS);
+        let share = || latencies.share_above(day, limit).unwrap_or_default().max(SLOW_SHARE);
+        (n >= SLOW_ROWS).then(|| Self { p95, limit, share: share(), basis })
     }
 }
 

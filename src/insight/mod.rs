@@ -1,5 +1,6 @@
 //! What the numbers mean: rules find incidents in log time, explanations find what they have in common.
 
+mod ask;
 pub mod baseline;
 pub mod causes;
 mod consequence;

@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use hashbrown::HashMap;
 
+use super::ask::{Lateness, lateness, silent, stretch};
+use super::baseline::BACK;
 use super::causes;
 use super::consequence::{merged, without_consequences};
 use super::incident::{Evidence, Happening, Incident, Severity, State};
@@ -25,11 +27,8 @@ use crate::event::provider::OTHER;
 use crate::event::{Kind, Micros};
 use crate::query::Engine;
 use crate::query::field::Field;
-use crate::query::filter::Filter;
-use crate::query::joint::{Cell, FailedRow, Unreached, Wish};
+use crate::query::joint::{Cell, FailedRow, Wish};
 use crate::query::question::Failure;
-use crate::query::scope::Scope;
-use crate::query::time::TimeRange;
 use crate::reply::Catalogue;
 
 /// The fact that says which commit was evaluated last.
@@ -39,6 +38,13 @@ const RULES: &str = "rules";
 
 /// What is told of what happened: made by whoever knows the hooks.
 pub type Tell<'a> = &'a dyn Fn(&[Happening]) -> Vec<Outgoing>;
+
+/// Whom a verdict is about, and when.
+type Exactly = (Slot, Key, i32, i32);
+
+fn exactly(verdict: &Verdict) -> Exactly {
+    (verdict.slot.clone(), verdict.key, verdict.segment.first, verdict.segment.last)
+}
 
 /// Verdicts of one rule by whom they are about.
 type Known = HashMap<(Slot, Key), Vec<Verdict>>;
@@ -55,8 +61,10 @@ pub struct Watch {
     cells: HashMap<(i32, i32), Arc<Vec<Cell>>>,
     /// Failed rows by stretch of quarters.
     failed: HashMap<(i32, i32), Arc<Vec<FailedRow>>>,
-    /// By whom and when: whether what an address of ours did not reach can be reached.
-    reaches: HashMap<(Slot, Key, i32, i32), bool>,
+    /// Whether what an address of ours did not reach can be reached.
+    reaches: HashMap<Exactly, bool>,
+    /// What the deliveries of slow mail say.
+    late: HashMap<Exactly, Lateness>,
     catalogue: Catalogue,
     generation: Option<u64>,
 }
@@ -134,6 +142,7 @@ impl Watch {
             cells: HashMap::new(),
             failed: HashMap::new(),
             reaches: HashMap::new(),
+            late: HashMap::new(),
             catalogue,
             generation: None,
         }
@@ -217,6 +226,8 @@ impl Watch {
         self.cells.retain(|stretch, _| !overlaps(stretch));
         self.failed.retain(|stretch, _| !overlaps(stretch));
         self.reaches.retain(|(_, _, first, last), _| !overlaps(&(first - QUARTERS, last + QUARTERS)));
+        // What is slow is measured by the days before.
+        self.late.retain(|(_, _, first, last), _| !overlaps(&(first - (BACK + 1) * QUARTERS, last + QUARTERS)));
         self.judge(engine, &changes, until);
         self.generation = Some(snapshot.generation);
         let mut kept: Vec<(usize, Verdict)> = Vec::new();
@@ -314,8 +325,28 @@ impl Watch {
             kept_cells.insert((first, last), Arc::new(found.clone()));
             Ok(found)
         };
-        let best = case.best(all, &mut cells)?;
-        Ok(merged(best, &self.rules[index]))
+        let mut found = merged(case.best(all, &mut cells)?, &self.rules[index]);
+        if self.rules[index].signal == Signal::Latency {
+            let mut kept = Vec::with_capacity(found.len());
+            for verdict in found {
+                if !self.is_put_off(engine, snapshot, &verdict)? {
+                    kept.push(verdict);
+                }
+            }
+            found = kept;
+        }
+        Ok(found)
+    }
+
+    /// Whether slow mail is mail that was put off; what else its deliveries say is kept for its words.
+    fn is_put_off(&mut self, engine: &Engine, snapshot: &Snapshot, verdict: &Verdict) -> Result<bool, Failure> {
+        let key = exactly(verdict);
+        if let Some(known) = self.late.get(&key) {
+            return Ok(known.put_off);
+        }
+        let late = lateness(engine, snapshot, &self.series, verdict)?;
+        self.late.insert(key, late);
+        Ok(late.put_off)
     }
 
     /// Verdicts without those that blame an address or a pool of ours for what no one else reaches either: retries to a few
@@ -343,7 +374,7 @@ impl Watch {
     /// the day around.
     fn reaches_elsewhere(&mut self, engine: &Engine, snapshot: &Snapshot, verdict: &Verdict) -> Result<bool, Failure> {
         let (first, last) = (verdict.segment.first, verdict.segment.last);
-        let key = (verdict.slot.clone(), verdict.key, first, last);
+        let key = exactly(verdict);
         if let Some(known) = self.reaches.get(&key) {
             return Ok(*known);
         }
@@ -413,7 +444,11 @@ impl Watch {
             destination = found.destination().map(str::to_owned);
             rows = found.rows;
         }
-        let (opened_at, ended) = causes::bounds(verdict, rule, &rows, &self.series.counts(&verdict.slot, verdict.key));
+        let (mut opened_at, mut ended) =
+            causes::bounds(verdict, rule, &rows, &self.series.counts(&verdict.slot, verdict.key));
+        if let Some(late) = self.late.get(&exactly(verdict)) {
+            (opened_at, ended) = (late.bounds.0.unwrap_or(opened_at), late.bounds.1.unwrap_or(ended));
+        }
         let inside: Vec<FailedRow> = rows.into_iter().filter(|row| (opened_at..=ended).contains(&row.time)).collect();
         let causes = match rule.signal {
             Signal::Latency | Signal::Volume => vec![plain(rule, verdict)],
@@ -460,31 +495,6 @@ impl Watch {
         incident.id = name(&incident);
         Ok(incident)
     }
-}
-
-fn stretch(
-    engine: &Engine,
-    snapshot: &Snapshot,
-    first: i32,
-    last: i32,
-) -> Result<crate::query::raw::Resolved, Failure> {
-    let at = |quarter: i32| Some(Micros::from(quarter) * QUARTER);
-    let scope = Scope::new(TimeRange::Between(at(first), at(last + 1)), []);
-    engine.resolve(snapshot, &scope, None)
-}
-
-/// The rows of a verdict that got no reply, one by one.
-fn silent(
-    engine: &Engine,
-    snapshot: &Snapshot,
-    verdict: &Verdict,
-    (first, last): (i32, i32),
-) -> Result<Unreached, Failure> {
-    let at = |quarter: i32| Some(Micros::from(quarter) * QUARTER);
-    let filters = verdict.who().map(|(field, word)| Filter::include(field, engine.word(word).as_ref()));
-    let scope = Scope::new(TimeRange::Between(at(first), at(last + 1)), filters);
-    let resolved = engine.resolve(snapshot, &scope, None)?;
-    engine.unreached(snapshot, &resolved)
 }
 
 fn rounded(value: f64) -> f64 {

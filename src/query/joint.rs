@@ -4,9 +4,9 @@
 use std::sync::Arc;
 
 use arrow::array::{Array, AsArray};
-use arrow::datatypes::TimestampMicrosecondType;
+use arrow::datatypes::{DataType, Float64Type, TimestampMicrosecondType};
 use datafusion::error::DataFusionError;
-use datafusion::logical_expr::lit;
+use datafusion::logical_expr::{cast, lit};
 use datafusion::prelude::col;
 use hashbrown::HashMap;
 
@@ -18,7 +18,7 @@ use super::raw::{Raw, Resolved, column, text_column, value};
 use crate::catalog::Snapshot;
 use crate::catalog::rollup::DIMENSIONS;
 use crate::event::bounce::{BounceClass, ReplyClass};
-use crate::event::{Kind, Micros};
+use crate::event::{Kind, Micros, RecordType};
 use crate::query::field::Field;
 
 /// One word for each of [`DIMENSIONS`], as numbers of [`Engine::word`]; 0 is the empty word.
@@ -81,6 +81,15 @@ pub struct FailedRow {
     pub template: u32,
 }
 
+/// A message that was delivered.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Delivery {
+    /// When.
+    pub time: Micros,
+    /// How long that took, in milliseconds.
+    pub latency: f64,
+}
+
 /// The place of a field among [`DIMENSIONS`].
 pub fn dimension(field: Field) -> Option<usize> {
     DIMENSIONS.iter().position(|name| *name == field.column_name())
@@ -118,6 +127,26 @@ impl Raw {
         }
         rows.sort_unstable_by_key(|row| row.time);
         Ok(Unreached { rows, destinations })
+    }
+
+    async fn deliveries(&self, snapshot: &Snapshot, resolved: &Resolved) -> Result<Vec<Delivery>, DataFusionError> {
+        let types = 1 << RecordType::D.index();
+        let delivered = col("kind").eq(lit(Kind::Delivered.as_str())).and(col("delivery_latency_ms").is_not_null());
+        let frame = self
+            .rows(snapshot, resolved, |segment| resolved.holds(segment) && segment.holds(types))?
+            .filter(delivered)?
+            .select(vec![col("event_time"), cast(col("delivery_latency_ms"), DataType::Float64).alias("latency")])?;
+        let mut found = Vec::new();
+        for batch in frame.collect().await? {
+            let times = column(&batch, "event_time")?.as_primitive::<TimestampMicrosecondType>();
+            let latencies = column(&batch, "latency")?.as_primitive::<Float64Type>();
+            found.extend(times.iter().zip(latencies).filter_map(|own| {
+                let (time, latency) = own.0.zip(own.1)?;
+                Some(Delivery { time, latency })
+            }));
+        }
+        found.sort_unstable_by_key(|delivery| delivery.time);
+        Ok(found)
     }
 }
 
@@ -166,13 +195,18 @@ impl Engine {
     /// The rows of a scope that reached nobody, in the order of time; whose they are is left to the scope's filters. They
     /// have no reply, so packs do not know them one by one.
     pub fn unreached(&self, snapshot: &Snapshot, resolved: &Resolved) -> Result<Unreached, Failure> {
-        // A thread of its own: whoever asks may be one of the engine's.
-        let found =
-            std::thread::scope(|scope| scope.spawn(|| self.block_on(self.raw().unreached(snapshot, resolved))).join());
-        match found {
-            Ok(rows) => rows.map_err(Failure::from_engine),
-            Err(_) => Ok(Unreached::default()),
-        }
+        self.aside(|| self.block_on(self.raw().unreached(snapshot, resolved)))
+    }
+
+    /// The deliveries of a scope whose latency is known, one by one, in the order of time.
+    pub fn deliveries(&self, snapshot: &Snapshot, resolved: &Resolved) -> Result<Vec<Delivery>, Failure> {
+        self.aside(|| self.block_on(self.raw().deliveries(snapshot, resolved)))
+    }
+
+    /// What a question says, asked by a thread of its own: whoever asks may be one of the engine's.
+    fn aside<T: Default + Send>(&self, ask: impl FnOnce() -> Result<T, DataFusionError> + Send) -> Result<T, Failure> {
+        std::thread::scope(|scope| scope.spawn(ask).join())
+            .map_or_else(|_| Ok(T::default()), |found| found.map_err(Failure::from_engine))
     }
 
     /// The word of a number in [`Who`] or of a template. Numbers hold as long as the process.

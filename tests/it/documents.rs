@@ -177,7 +177,7 @@ fn the_rules_are_documented() {
          rate's Wilson interval (95 %) reaches `warn`, when the rate is `times_base` times the usual, and when there are `min_hits` hits of `min_of`\n\
          rows. It is over after the quiet time, or when the score has fallen back. Of scopes that overlap the one stands whose rows stand out most;\n\
          of the others only what is trouble without its rows. Slow and missing mail within three hours of a throttling, a block, an authentication failure or an outage of\n\
-         the same mail is its consequence, no incident.\n\n\
+         the same mail is its consequence, no incident, nor is mail slow that was put off: what deferrals explain is told by the rules on them.\n\n\
          Verdicts depend on the rows alone: they are the same whether files come in order, late or at once, and each commit asks only\n\
          about whoever it touched. Thresholds of complaints and bounces follow what receivers and large senders publish\n\
          (0.1–0.3 %; 2, 5, 10 %); those of deferrals and latency are pmtop's own, since public evidence is weak.\n\n\
@@ -217,7 +217,8 @@ fn the_rules_are_documented() {
         .unwrap();
     }
     text.push_str(
-        "\nRates are fractions; `latency-anomaly` counts deliveries slower than three times the usual p95, `volume-drop` is a share of\n\
+        "\nRates are fractions; `latency-anomaly` counts deliveries slower than three times the p95 that mail usually has that\n\
+         is not put off, `volume-drop` is a share of \
          the usual volume (below is bad), `new-reply` rows within an hour, `ingest-silence` times the usual gap between files, by the wall clock.\n\n\
          ## Incidents\n\n\
          `pmtop incidents --format json` prints one array, the newest first; times are ISO, UTC:\n\n\

@@ -311,6 +311,48 @@ fn a_listed_address_is_found_at_all_providers() {
 }
 
 #[test]
+fn an_address_on_a_list_that_mostly_one_provider_asks_is_found_as_the_address() {
+    let mut rows = ordinary(10);
+    let (from, until) = (begin() + 8 * DAY + 9 * HOUR, begin() + 8 * DAY + 13 * HOUR);
+    let number = |row: &Row| row.recipient[1..].split('@').next().unwrap().parse::<u32>().unwrap();
+    // All that Google gets, and some that Yahoo gets: fewer than would be an incident by themselves.
+    let is_listed = |row: &Row| {
+        let seldom = row.recipient.ends_with("yahoo.com") && number(row).is_multiple_of(5);
+        row.ip == IPS[1] && row.kind == "d" && (row.recipient.ends_with("gmail.com") || seldom)
+    };
+    changed(&mut rows, from, until, is_listed, |row| {
+        let reply =
+            "smtp;554 5.7.1 Service unavailable; Client host [192.0.2.2] blocked using zen.spamhaus.org".to_owned();
+        vec![Row { kind: "b", reply, category: "spam-related", ..row.clone() }]
+    });
+    let elsewhere = rows.iter().filter(|row| row.category == "spam-related" && row.recipient.ends_with("yahoo.com"));
+    assert!((3..8).contains(&elsewhere.count()));
+    let found = only(incidents_of(&rows), "ip-block");
+    assert_eq!(scope(&found), [("source_ip", IPS[1])]);
+}
+
+#[test]
+fn every_receiver_has_its_own_words_for_the_addresses_of_a_dirty_list() {
+    let mut rows = ordinary(10);
+    let (from, until) = (begin() + 8 * DAY + 9 * HOUR, begin() + 8 * DAY + 15 * HOUR);
+    let last = until - 50 * MINUTE;
+    rows.retain(|row| row.kind != "b" || row.at < last);
+    // Google's addresses first, and in the end those of others, few of each.
+    let is_bad =
+        |row: &Row| row.job == "anna-8" && row.kind == "d" && row.recipient.ends_with("gmail.com") == (row.at < last);
+    changed(&mut rows, from, until, is_bad, |row| {
+        let reply = match row.recipient.split('@').next_back().unwrap() {
+            "gmail.com" => "smtp;550-5.1.1 The email account that you tried to reach does not exist.",
+            "gmx.de" => "smtp;550 Requested action not taken: mailbox unavailable",
+            _ => "smtp;554 delivery error: dd This user doesn't have a yahoo.com account",
+        };
+        vec![Row { kind: "b", reply: reply.to_owned(), category: "bad-mailbox", ..row.clone() }]
+    });
+    let found = only(incidents_of(&rows), "bounce-spike");
+    assert!(close(found.opened_at, from) && close(found.closed_at.unwrap(), until), "{found:?}");
+}
+
+#[test]
 fn a_dirty_list_is_found_as_its_job() {
     let mut rows = ordinary(10);
     let (from, until) = (begin() + 8 * DAY + 9 * HOUR, begin() + 8 * DAY + 15 * HOUR);
@@ -434,6 +476,42 @@ fn slow_delivery_without_deferrals_is_found() {
     assert_eq!(scope(&found), [("provider", "Yahoo")]);
     assert!(close(found.opened_at, from) && close(found.closed_at.unwrap(), until), "{found:?}");
     assert!(found.value > 250_000.0 && found.baseline.unwrap() < 10_000.0, "{found:?}");
+}
+
+#[test]
+fn slow_delivery_is_found_where_some_mail_is_always_put_off() {
+    let mut rows = ordinary(10);
+    let (from, until) = (begin() + 8 * DAY + 9 * HOUR, begin() + 8 * DAY + 13 * HOUR);
+    // One in twelve takes half an hour at all times: more than one in twenty, so the usual p95 is half an hour.
+    let number = |row: &Row| row.recipient[1..].split('@').next().unwrap().parse::<u32>().unwrap();
+    let is_late = |row: &Row| row.recipient.ends_with("yahoo.com") && row.kind == "d" && number(row) / 3 % 12 == 0;
+    changed(&mut rows, begin(), begin() + 10 * DAY, is_late, |row| vec![Row { seconds: 1800, ..row.clone() }]);
+    assert_eq!(told(&incidents_of(&rows)), [""; 0]);
+    let is_slow = |row: &Row| row.recipient.ends_with("yahoo.com") && row.kind == "d" && row.seconds < 1800;
+    changed(&mut rows, from, until, is_slow, |row| vec![Row { seconds: 90, ..row.clone() }]);
+    let found = only(incidents_of(&rows), "latency-anomaly");
+    assert_eq!(scope(&found), [("provider", "Yahoo")]);
+    assert!(close(found.opened_at, from) && close(found.closed_at.unwrap(), until), "{found:?}");
+}
+
+#[test]
+fn mail_that_was_put_off_is_no_slow_mail() {
+    let late = |with_deferrals: bool| {
+        let mut rows = ordinary(10);
+        let from = begin() + 8 * DAY + 9 * HOUR;
+        // Three in four, once each: too few for an incident of deferrals.
+        let number = |row: &Row| row.recipient[1..].split('@').next().unwrap().parse::<u32>().unwrap();
+        let is_put_off = |row: &Row| row.recipient.ends_with("yahoo.com") && row.kind == "d" && number(row) / 3 % 4 > 0;
+        changed(&mut rows, from, from + 100 * MINUTE, is_put_off, |row| {
+            let reply = "smtp;421 4.7.0 [TSS04] Messages from 192.0.2.1 temporarily deferred".to_owned();
+            let first = Row { kind: "t", reply, ..row.clone() };
+            let then = Row { at: row.at + 10 * MINUTE, seconds: row.seconds + 600, ..row.clone() };
+            if with_deferrals { vec![first, then] } else { vec![then] }
+        });
+        told(&incidents_of(&rows))
+    };
+    assert_eq!(late(true), [""; 0]);
+    assert_eq!(late(false).len(), 1);
 }
 
 #[test]

@@ -180,8 +180,7 @@ impl Asked<'_> {
         let baseline = baseline(range, oldest);
         let latency = request.metric.is_none_or(|metric| metric == Metric::Latency);
         let wish = Wish { dimensions: u8::MAX, quarters: false, latency };
-        let mut now = self.joint(range, &[], wish)?;
-        let mut before = self.joints(&baseline.ranges, &[], wish)?;
+        let (mut now, mut before) = self.now_and_before(range, &baseline.ranges, wish)?;
         let word = |number: u32| self.engine.word(number);
         let fbl = |provider: &str| self.engine.is_fbl(provider);
         let words = Words { word: &word, fbl: &fbl };
@@ -226,8 +225,7 @@ impl Asked<'_> {
             return Ok(());
         }
         let compared = baseline(part, oldest);
-        let now = self.joint(part, &[], wish)?;
-        let before = self.joints(&compared.ranges, &[], wish)?;
+        let (now, before) = self.now_and_before(part, &compared.ranges, wish)?;
         let closer = explain(&now, &before, (part, compared.clone()), gauge, words);
         let Some(first) = closer.contributors.first().filter(|_| closer.up == found.up) else { return Ok(()) };
         let is_other = found.contributors.first().is_none_or(|known| known.filters != first.filters);
@@ -250,12 +248,24 @@ impl Asked<'_> {
         self.engine.joint(self.snapshot, &resolved, wish)
     }
 
-    fn joints(&self, ranges: &[(Micros, Micros)], more: &[Filter], wish: Wish) -> Result<Joint, Failure> {
-        let mut cells = Vec::new();
-        for range in ranges {
-            cells.extend(self.joint(*range, more, wish)?.cells);
-        }
-        Ok(Joint { cells })
+    /// The cells of a window, and those of all its baseline's ranges; each range is counted by a thread of its own.
+    fn now_and_before(
+        &self,
+        window: (Micros, Micros),
+        baseline: &[(Micros, Micros)],
+        wish: Wish,
+    ) -> Result<(Joint, Joint), Failure> {
+        std::thread::scope(|scope| {
+            let joined = |range: (Micros, Micros)| scope.spawn(move || self.joint(range, &[], wish));
+            let before: Vec<_> = baseline.iter().map(|range| joined(*range)).collect();
+            let now = self.joint(window, &[], wish)?;
+            let mut cells = Vec::new();
+            for counted in before {
+                let joint = counted.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+                cells.extend(joint.cells);
+            }
+            Ok((now, Joint { cells }))
+        })
     }
 
     /// The first contributor by quarter of an hour, from some time before the window on; and when it began.

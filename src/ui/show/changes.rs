@@ -96,9 +96,11 @@ fn line(answer: &Answer, row: usize) -> Line {
         None => (String::new(), Worse::No),
     };
     let said = if level == Worse::Clearly { format!("{said} !") } else { said };
-    let field = words(table.cell(row, "field"));
+    let mut field = words(table.cell(row, "field"));
     let mut value = words(table.cell(row, "value"));
-    if value.is_empty() {
+    if field == "all" {
+        (field, value) = (String::new(), "all mail".to_owned());
+    } else if value.is_empty() {
         value = super::nameless(&field);
     }
     let metric = metric.trim_end_matches("_ms").replace('_', " ");
