@@ -82,8 +82,8 @@ pub const fn metric_of_signal(signal: Signal) -> Option<Metric> {
         Signal::Connection => Some(Metric::Connection),
         Signal::Complaint => Some(Metric::Complaint),
         Signal::Latency => Some(Metric::Latency),
-        Signal::Volume => Some(Metric::Volume),
-        Signal::RemoteBounce | Signal::NewReply | Signal::Files => None,
+        Signal::Volume | Signal::Surge => Some(Metric::Volume),
+        Signal::RemoteBounce | Signal::KnownCode | Signal::NewReply | Signal::Files => None,
     }
 }
 

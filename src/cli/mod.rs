@@ -167,7 +167,7 @@ pub enum Command {
     /// The life of one message: received, attempts, delivered or bounced, remote bounce, complaint.
     Journey {
         /// A message id, an envelope id or a recipient.
-        #[arg(value_name = "ID|RECIPIENT")]
+        #[arg(value_name = "ID|RECIPIENT", value_parser = clap::builder::NonEmptyStringValueParser::new())]
         who: String,
         /// Most messages, the newest first; 10 on a terminal, all if piped.
         #[arg(long)]

@@ -28,6 +28,8 @@ pub enum Basis {
     Weeks(i32),
     /// The days before, fewer than two weeks.
     Days(i32),
+    /// The busiest quarter of an hour of the four weeks before.
+    Busiest,
     /// The catalog is so many days old.
     Learning(i32),
 }
@@ -36,6 +38,7 @@ impl std::fmt::Display for Basis {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Weeks(weeks) => write!(f, "same hour of {weeks} weeks and the 28 days before"),
+            Self::Busiest => f.write_str("the busiest quarter of an hour of the 28 days before"),
             Self::Days(days) => write!(f, "the {days} days before"),
             Self::Learning(days) => {
                 write!(f, "learning: {days} {} of history", if *days == 1 { "day" } else { "days" })
@@ -195,13 +198,20 @@ fn add(sum: (f64, f64), own: &(f64, f64)) -> (f64, f64) {
 pub struct Volumes {
     first_day: i32,
     quarters: HashMap<i32, f64>,
+    /// The most in a quarter of an hour, by day.
+    most: HashMap<i32, f64>,
 }
 
 impl Volumes {
     /// The volumes of counts; `first_day` is the catalog's.
     pub fn new(counts: &[Count], first_day: i32) -> Self {
         let quarters = counts.iter().map(|count| (count.quarter, f64::from(count.of))).collect();
-        Self { first_day, quarters }
+        let mut most: HashMap<i32, f64> = HashMap::new();
+        for count in counts {
+            let day = most.entry(day_of(count.quarter)).or_default();
+            *day = day.max(f64::from(count.of));
+        }
+        Self { first_day, quarters, most }
     }
 
     /// How many messages there are in a quarter of an hour.
@@ -226,6 +236,17 @@ impl Volumes {
             })
             .fold(f64::INFINITY, f64::min);
         Some((middle, least.max(0.0), Basis::Weeks(weeks)))
+    }
+
+    /// How many messages there were in the busiest quarter of an hour of the four weeks before a quarter's day; none while
+    /// learning, or where there were none.
+    pub fn busiest(&self, quarter: i32) -> Option<f64> {
+        let day = day_of(quarter);
+        if day - self.first_day < 7 * VOLUME_WEEKS {
+            return None;
+        }
+        let before = (day - BACK..day).filter_map(|day| self.most.get(&day));
+        Some(before.copied().fold(0.0, f64::max)).filter(|most| *most > 0.0)
     }
 
     fn weeks_before(&self, quarter: i32, weeks: i32) -> impl Iterator<Item = f64> + '_ {

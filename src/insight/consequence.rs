@@ -58,7 +58,7 @@ pub(super) fn without_consequences(verdicts: Vec<(usize, Verdict)>, rules: &[Rul
     verdicts
         .into_iter()
         .filter(|(index, verdict)| {
-            let may_follow = matches!(signal(*index), Some(Signal::Latency | Signal::Volume));
+            let may_follow = matches!(signal(*index), Some(Signal::Latency | Signal::Volume | Signal::Surge));
             // What was put off for hours is late for hours.
             #[expect(clippy::cast_possible_truncation, reason = "quarters of days")]
             let late = match signal(*index) {

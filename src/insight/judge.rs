@@ -35,7 +35,7 @@ const FIELD: f64 = 4.0;
 const SLOW_MS: f64 = 5_000.0;
 /// Quarters of an hour that a stretch of missing mail may be widened by.
 const EDGE: i32 = 6;
-/// Quarters of an hour for which mail must be missing.
+/// Quarters of an hour for which mail must be missing, or far too much.
 const LONG_ENOUGH: i32 = 3;
 /// Refusals for a listing by others that show that an address is listed for all.
 const ELSEWHERE: i64 = 3;
@@ -120,8 +120,10 @@ impl<'a> Case<'a> {
     /// A rule, to be asked about whoever is in the series.
     pub fn new(rule: &'a Rule, series: &'a Series, words: Words<'a>, until: i32) -> Self {
         let first_day = series.bounds().map_or(0, |(first, _)| first);
-        let all =
-            Rates::new(&series.counts(&Slot { signal: rule.signal, fields: Vec::new() }, Key::default()), first_day);
+        let all = Rates::new(
+            &series.counts(&Slot { signal: rule.signal.counted_as(), fields: Vec::new() }, Key::default()),
+            first_day,
+        );
         let general = series.dates().map(|day| (day, all.general(day))).collect();
         let slot = Slot { signal: Signal::Latency, fields: Vec::new() };
         let slow = if rule.signal == Signal::Latency { series.latencies(&slot, Key::default()) } else { Vec::new() };
@@ -150,8 +152,9 @@ impl Case<'_> {
         match self.rule.signal {
             Signal::Latency => self.slow(slot, key),
             Signal::Volume => self.missing(slot, key),
+            Signal::Surge => self.surging(slot, key),
             Signal::Complaint | Signal::RemoteBounce => self.late(slot, key),
-            Signal::NewReply | Signal::Files => Vec::new(),
+            Signal::NewReply | Signal::KnownCode | Signal::Files => Vec::new(),
             _ => self.rates(slot, key),
         }
     }
@@ -344,6 +347,28 @@ impl Case<'_> {
             .collect()
     }
 
+    /// More mail than in the busiest quarter of an hour of the weeks before.
+    fn surging(&self, slot: &Slot, key: Key) -> Vec<Verdict> {
+        let counts = self.series.counts(slot, key);
+        let volumes = Volumes::new(&counts, self.first_day());
+        let limits = self.thresholds(slot, key);
+        let points: Vec<Point> = counts
+            .iter()
+            .filter_map(|count| {
+                let busiest = volumes.busiest(count.quarter)?;
+                let (hits, of) = (f64::from(count.of), busiest);
+                Some(Point { quarter: count.quarter, hits, of, expected: busiest, factor: limits.warn })
+            })
+            .collect();
+        segments(&points, &self.limits(), self.until)
+            .into_iter()
+            .filter_map(|segment| {
+                let rate = segment.hits / segment.of.max(1.0);
+                self.verdict(slot, key, segment, Measured { value: rate, rate, usual: 1.0, basis: Basis::Busiest })
+            })
+            .collect()
+    }
+
     fn verdict(&self, slot: &Slot, key: Key, segment: Segment, measured: Measured) -> Option<Verdict> {
         let limits = self.thresholds(slot, key);
         let few = self.rule.signal == Signal::Volume;
@@ -351,11 +376,11 @@ impl Case<'_> {
         if hits < limits.min_hits || of < limits.min_of {
             return None;
         }
-        if few && segment.last - segment.first + 1 < LONG_ENOUGH {
+        if self.rule.signal.is_of_volume() && segment.last - segment.first + 1 < LONG_ENOUGH {
             return None;
         }
         // Rates count by the lower end of their interval (Wilson, 95 %), volumes as they are.
-        let sure = if few { measured.rate } else { wilson(hits, of.max(hits))?.0 };
+        let sure = if self.rule.signal.is_of_volume() { measured.rate } else { wilson(hits, of.max(hits))?.0 };
         limits.severity(sure, few)?;
         let times = match self.rule.signal {
             Signal::Latency => measured.value / measured.usual.max(1.0),
@@ -440,7 +465,7 @@ impl Case<'_> {
                 continue;
             }
             // A scope within another, or around it, is told apart by rows; volumes and latencies are not parts of sums.
-            if matches!(self.rule.signal, Signal::Volume | Signal::Latency) {
+            if self.rule.signal.is_of_volume() || self.rule.signal == Signal::Latency {
                 continue;
             }
             let (mut hits, mut of) = (0.0, 0.0);

@@ -21,6 +21,8 @@ const FILES: &[&str] = &[
     include_str!("../../assets/rules/async-bounce.toml"),
     include_str!("../../assets/rules/latency-anomaly.toml"),
     include_str!("../../assets/rules/volume-drop.toml"),
+    include_str!("../../assets/rules/volume-spike.toml"),
+    include_str!("../../assets/rules/known-code.toml"),
     include_str!("../../assets/rules/new-reply.toml"),
     include_str!("../../assets/rules/ingest-silence.toml"),
 ];

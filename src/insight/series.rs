@@ -132,18 +132,16 @@ impl Series {
         let mut series = Self::default();
         for rule in rules {
             for fields in rule.fields() {
-                let slot = Slot { signal: rule.signal, fields };
-                match rule.signal {
-                    Signal::Latency => series.slow_slots.push(slot),
-                    Signal::NewReply | Signal::Files => {}
-                    _ => series.slots.push(slot),
+                let slot = Slot { signal: rule.signal.counted_as(), fields };
+                if rule.signal == Signal::Latency {
+                    series.slow_slots.push(slot);
+                } else if rule.signal.is_counted() && !series.slots.contains(&slot) {
+                    series.slots.push(slot);
                 }
             }
             // What is usual for all mail is asked of every signal.
-            let all = Slot { signal: rule.signal, fields: Vec::new() };
-            if !series.slots.contains(&all)
-                && !matches!(rule.signal, Signal::Latency | Signal::NewReply | Signal::Files)
-            {
+            let all = Slot { signal: rule.signal.counted_as(), fields: Vec::new() };
+            if rule.signal.is_counted() && !series.slots.contains(&all) {
                 series.slots.push(all);
             }
         }
@@ -274,12 +272,16 @@ impl Series {
         self.days.values().flat_map(of_day).collect()
     }
 
-    /// By template, the first day on which it was seen and what was seen of it then.
-    pub fn first_seen(&self) -> HashMap<u32, (i32, Seen)> {
-        let mut first: HashMap<u32, (i32, Seen)> = HashMap::new();
+    /// The days on which a reply was seen that was not seen in so many days before, with what was seen of it then; in the
+    /// order of time.
+    pub fn first_seen(&self, days: i32) -> Vec<(u32, i32, &Seen)> {
+        let mut last: HashMap<u32, i32> = HashMap::new();
+        let mut first = Vec::new();
         for (date, day) in &self.days {
             for (template, seen) in &day.replies {
-                first.entry(*template).or_insert_with(|| (*date, seen.clone()));
+                if last.insert(*template, *date).is_none_or(|known| date.saturating_sub(known) > days) {
+                    first.push((*template, *date, seen));
+                }
             }
         }
         first

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use super::baseline::BACK;
 use super::incident::{Cause, Evidence, Incident, State};
 use super::rule::Rule;
 use super::series::Series;
+use super::signal::{Signal, is_about_us};
 use super::words::{headline, name};
 use crate::catalog::control::FileRow;
 use crate::event::Micros;
@@ -17,7 +19,8 @@ use crate::reply::Catalogue;
 /// Days of history without which every reply is new.
 pub(super) const NEW_AFTER: i32 = 7;
 
-/// Replies that were never seen before, and more than a few times; those of other incidents are theirs.
+/// Replies that were never seen before, and more than a few times; of those that speak of us, a few will do, and four
+/// weeks without them. Those of other incidents are theirs.
 pub(super) fn new_replies(
     rule: &Rule,
     series: &Series,
@@ -27,7 +30,8 @@ pub(super) fn new_replies(
 ) -> Vec<Incident> {
     let Some((first_day, _)) = series.bounds() else { return Vec::new() };
     let mut found: BTreeMap<(String, i32), Incident> = BTreeMap::new();
-    for (template, (day, seen)) in series.first_seen() {
+    let known = rule.signal == Signal::KnownCode;
+    for (template, day, seen) in series.first_seen(if known { BACK } else { i32::MAX }) {
         if day - first_day < NEW_AFTER {
             continue;
         }
@@ -37,9 +41,12 @@ pub(super) fn new_replies(
         let provider = engine.word(seen.provider).as_ref().to_owned();
         let limits = rule.thresholds_of(&[(Field::Provider, &provider)]);
         #[expect(clippy::cast_precision_loss, reason = "at most some thousand")]
-        let Some(severity) = limits.severity(n as f64, false) else { continue };
+        let Some(severity) = limits.severity(n as f64, false).filter(|_| n >= limits.min_hits) else { continue };
         let reply = engine.word(template);
         let verdict = catalogue.classify(&provider, &reply, None, "");
+        if known && !verdict.class.is_some_and(is_about_us) {
+            continue;
+        }
         let class = verdict.class.map_or_else(String::new, |class| class.as_str().to_owned());
         let is_theirs = |other: &&Incident| {
             let until = other.closed_at.unwrap_or(i64::MAX).saturating_add(6 * HOUR);
@@ -78,7 +85,10 @@ pub(super) fn new_replies(
             #[expect(clippy::cast_precision_loss, reason = "at most some thousand")]
             value: n as f64,
             baseline: Some(0.0),
-            basis: format!("never in the {} days before", day - first_day),
+            basis: format!(
+                "never in the {} days before",
+                if known { BACK.min(day - first_day) } else { day - first_day }
+            ),
             hits: n,
             of: n,
             causes: vec![cause],
@@ -106,7 +116,11 @@ pub(super) fn new_replies(
             }
         }
     }
-    found.into_values().collect()
+    let mut found: Vec<Incident> = found.into_values().collect();
+    for incident in &mut found {
+        incident.causes.sort_by(|a, b| b.rows.cmp(&a.rows).then_with(|| a.reply.cmp(&b.reply)));
+    }
+    found
 }
 
 /// Files that come in no longer, where they came in as they were written.

@@ -28,6 +28,10 @@ pub enum Signal {
     Latency,
     /// Messages with an outcome; too few of them is the trouble.
     Volume,
+    /// Messages with an outcome; far more of them than ever is the trouble.
+    Surge,
+    /// Replies about reputation, lists or authentication that come where they were not seen for weeks.
+    KnownCode,
     /// Replies that nobody has seen before.
     NewReply,
     /// Files; none of them is the trouble.
@@ -35,9 +39,23 @@ pub enum Signal {
 }
 
 impl Signal {
-    /// The signals that are counted from rows one by one.
-    pub const COUNTED: [Self; 6] =
-        [Self::Deferral, Self::Block, Self::Bounce, Self::Auth, Self::Connection, Self::Volume];
+    /// The signal by whose series it is told: too much mail is counted as too little of it is.
+    pub const fn counted_as(self) -> Self {
+        match self {
+            Self::Surge => Self::Volume,
+            signal => signal,
+        }
+    }
+
+    /// Whether it is told by counts of rows by quarter of an hour.
+    pub const fn is_counted(self) -> bool {
+        !matches!(self, Self::Latency | Self::KnownCode | Self::NewReply | Self::Files)
+    }
+
+    /// Whether it is about how much mail there is.
+    pub const fn is_of_volume(self) -> bool {
+        matches!(self, Self::Volume | Self::Surge)
+    }
 
     /// Whether rows of a kind are a part of what the signal is a rate of.
     pub fn is_of(self, what: What) -> bool {
@@ -48,9 +66,11 @@ impl Signal {
             Self::Connection => {
                 matches!(what.kind, Kind::Delivered | Kind::Bounced | Kind::Deferred | Kind::QueueError)
             }
-            Self::Bounce | Self::Volume => matches!(what.kind, Kind::Delivered | Kind::Bounced),
+            Self::Bounce | Self::Volume | Self::Surge => matches!(what.kind, Kind::Delivered | Kind::Bounced),
             Self::Complaint | Self::RemoteBounce | Self::Latency => what.kind == Kind::Delivered,
-            Self::NewReply => matches!(what.kind, Kind::Bounced | Kind::Deferred | Kind::QueueError),
+            Self::NewReply | Self::KnownCode => {
+                matches!(what.kind, Kind::Bounced | Kind::Deferred | Kind::QueueError)
+            }
             Self::Files => false,
         }
     }
@@ -79,10 +99,10 @@ impl Signal {
                     || (matches!(what.kind, Kind::Deferred | Kind::Bounced)
                         && what.reply == Some(ReplyClass::Connection))
             }
-            Self::Volume => self.is_of(what),
+            Self::Volume | Self::Surge => self.is_of(what),
             Self::Complaint => what.kind == Kind::Complaint,
             Self::RemoteBounce => what.kind == Kind::RemoteBounce,
-            Self::NewReply => self.is_of(what),
+            Self::NewReply | Self::KnownCode => self.is_of(what),
             Self::Latency | Self::Files => false,
         }
     }
@@ -96,8 +116,8 @@ impl Signal {
             Self::Connection => ["kind=queue_error", "kind=deferred", "kind=bounced"].map(str::to_owned).to_vec(),
             Self::Complaint => vec!["kind=complaint".to_owned()],
             Self::RemoteBounce => vec!["kind=remote_bounce".to_owned()],
-            Self::Latency | Self::Volume => vec!["kind=delivered".to_owned()],
-            Self::NewReply | Self::Files => Vec::new(),
+            Self::Latency | Self::Volume | Self::Surge => vec!["kind=delivered".to_owned()],
+            Self::NewReply | Self::KnownCode | Self::Files => Vec::new(),
         };
         filters.extend(classes.iter().filter(|class| !class.is_empty()).map(|class| format!("reply-class={class}")));
         filters
@@ -130,6 +150,11 @@ const fn is_listing(reply: ReplyClass) -> bool {
 
 const fn is_reputation(reply: ReplyClass) -> bool {
     is_listing(reply) || matches!(reply, ReplyClass::IpReputation | ReplyClass::DomainReputation)
+}
+
+/// The classes of replies that speak of our reputation, of lists or of authentication.
+pub(super) fn is_about_us(reply: ReplyClass) -> bool {
+    is_reputation(reply) || matches!(reply, ReplyClass::ThrottleReputation | ReplyClass::Auth)
 }
 
 /// Whether a bounce is one of an address that does not exist.

@@ -241,7 +241,7 @@ impl Watch {
         }
         for rule in &self.rules {
             match rule.signal {
-                Signal::NewReply => {
+                Signal::NewReply | Signal::KnownCode => {
                     let found = sightings::new_replies(rule, &self.series, &self.catalogue, engine, &incidents);
                     incidents.extend(found);
                 }
@@ -269,9 +269,9 @@ impl Watch {
         let words = |word: u32| engine.word(word);
         for (rule, known) in self.rules.iter().zip(&mut self.verdicts) {
             let case = Case::new(rule, &self.series, &words, until);
-            let volume = rule.signal == Signal::Volume;
+            let volume = rule.signal.is_of_volume();
             for fields in rule.fields() {
-                let slot = Slot { signal: rule.signal, fields };
+                let slot = Slot { signal: rule.signal.counted_as(), fields };
                 let keys: Vec<Key> = if everybody || volume {
                     self.series.keys(&slot).into_iter().collect()
                 } else {
@@ -451,7 +451,7 @@ impl Watch {
         }
         let inside: Vec<FailedRow> = rows.into_iter().filter(|row| (opened_at..=ended).contains(&row.time)).collect();
         let causes = match rule.signal {
-            Signal::Latency | Signal::Volume => vec![plain(rule, verdict)],
+            Signal::Latency | Signal::Volume | Signal::Surge => vec![plain(rule, verdict)],
             _ if inside.is_empty() => vec![plain(rule, verdict)],
             _ => causes::causes(&inside, &words, &self.catalogue),
         };

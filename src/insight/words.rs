@@ -11,6 +11,7 @@ pub(super) fn plain(rule: &Rule, verdict: &Verdict) -> Cause {
     let words = match rule.signal {
         Signal::Latency => "Deliveries take longer than usual, and no reply says why.",
         Signal::Volume => "Less mail than usual was handed to PowerMTA.",
+        Signal::Surge => "Far more mail was handed to PowerMTA than at any time in four weeks.",
         Signal::Complaint => "Recipients reported this mail as spam.",
         Signal::RemoteBounce => "Mail was accepted and bounced later.",
         _ => "The attempts got no reply.",
@@ -48,6 +49,7 @@ pub(super) fn headline(rule: &Rule, incident: &Incident) -> String {
     let lasted = |ms: f64| span((ms * 1000.0) as i64);
     let (value, base) = match rule.signal {
         Signal::Latency | Signal::Files => (lasted(incident.value), lasted(incident.baseline.unwrap_or_default())),
+        Signal::Surge => (format!("{:.1}", incident.value), "1".to_owned()),
         _ => (percent(incident.value), percent(incident.baseline.unwrap_or_default())),
     };
     rule.headline

@@ -219,7 +219,8 @@ fn the_rules_are_documented() {
     text.push_str(
         "\nRates are fractions; `latency-anomaly` counts deliveries slower than three times the p95 that mail usually has that\n\
          is not put off, `volume-drop` is a share of \
-         the usual volume (below is bad), `new-reply` rows within an hour, `ingest-silence` times the usual gap between files, by the wall clock.\n\n\
+         the usual volume (below is bad), `volume-spike` times the busiest\n\
+         quarter of an hour of the four weeks before, `new-reply` and `known-code` rows within an hour, `ingest-silence` times the usual gap between files, by the wall clock.\n\n\
          ## Incidents\n\n\
          `pmtop incidents --format json` prints one array, the newest first; times are ISO, UTC:\n\n\
          | key | is |\n|---|---|\n\

@@ -503,7 +503,7 @@ fn mail_that_was_put_off_is_no_slow_mail() {
         let number = |row: &Row| row.recipient[1..].split('@').next().unwrap().parse::<u32>().unwrap();
         let is_put_off = |row: &Row| row.recipient.ends_with("yahoo.com") && row.kind == "d" && number(row) / 3 % 4 > 0;
         changed(&mut rows, from, from + 100 * MINUTE, is_put_off, |row| {
-            let reply = "smtp;421 4.7.0 [TSS04] Messages from 192.0.2.1 temporarily deferred".to_owned();
+            let reply = "smtp;451 4.3.0 Temporary failure, try later".to_owned();
             let first = Row { kind: "t", reply, ..row.clone() };
             let then = Row { at: row.at + 10 * MINUTE, seconds: row.seconds + 600, ..row.clone() };
             if with_deferrals { vec![first, then] } else { vec![then] }
@@ -560,6 +560,56 @@ fn a_reply_that_was_never_seen_is_told_when_it_comes_often() {
         "{found:?}"
     );
     assert_eq!(with(20).len(), 0);
+}
+
+#[test]
+fn a_known_code_is_told_by_its_first_few_rows_where_it_was_not_seen_for_weeks() {
+    let coded = |rows: &mut Vec<Row>, at: i64, n: i64| {
+        let like = rows.iter().find(|row| row.recipient.ends_with("yahoo.com")).unwrap().clone();
+        rows.extend((0..n).map(|i| Row {
+            kind: "t",
+            at: at + i * 7 * MINUTE,
+            recipient: format!("c{i}@yahoo.com"),
+            reply: "smtp;421 4.7.0 [TSS04] Messages from 192.0.2.1 temporarily deferred due to user complaints - 4.16.55.1"
+                .to_owned(),
+            ..like.clone()
+        }));
+    };
+    let mut rows = ordinary(12);
+    let at = begin() + 9 * DAY + 10 * HOUR;
+    coded(&mut rows, at, 4);
+    assert_eq!(told(&incidents_of(&rows)), [""; 0]);
+    let mut rows = ordinary(12);
+    coded(&mut rows, at, 6);
+    // Seen two days before, it is nothing new.
+    coded(&mut rows, at + 2 * DAY, 6);
+    let found = only(incidents_of(&rows), "known-code");
+    assert_eq!(scope(&found), [("provider", "Yahoo")]);
+    assert_eq!((found.hits, found.opened_at), (6, at));
+    assert_eq!(found.causes[0].reply_class, "throttle-reputation");
+    assert_eq!(found.headline, "Yahoo begins to say what it did not say for four weeks: 6 times within an hour");
+}
+
+#[test]
+fn far_more_mail_than_ever_is_found_after_three_weeks() {
+    let surged = |days: i64| {
+        let mut rows = ordinary(days);
+        let at = begin() + (days - 1) * DAY + 3 * HOUR;
+        let like = rows.iter().find(|row| row.kind == "d" && row.sender.ends_with("bert.example")).unwrap().clone();
+        rows.extend((0..900).map(|i| Row {
+            at: at + i * 4_000_000,
+            recipient: format!("s{i}@gmx.de"),
+            job: "taken-over".to_owned(),
+            ..like.clone()
+        }));
+        (incidents_of(&rows), at)
+    };
+    let (found, at) = surged(24);
+    let found = only(found, "volume-spike");
+    assert!(close(found.opened_at, at) && close(found.closed_at.unwrap(), at + HOUR), "{found:?}");
+    assert!(found.value > 10.0 && found.headline.contains("times as much as in the busiest"), "{}", found.headline);
+    // Mail that comes in as fast as in other weeks is none, nor is anything while learning.
+    assert_eq!(told(&surged(12).0), [""; 0]);
 }
 
 #[test]

@@ -13,13 +13,19 @@ use sha2::{Digest as _, Sha256};
 
 const DEV: &str = include_str!("../fixtures/replies/dev.tsv");
 const HELD_OUT: &str = include_str!("../fixtures/replies/heldout.tsv");
-/// Corpora that were blind once: asked in the end, and used to write rules from after that.
-const LATER: [(&str, &str); 3] = [
-    ("second", include_str!("../fixtures/replies/second.tsv")),
-    ("third", include_str!("../fixtures/replies/third.tsv")),
-    ("fourth", include_str!("../fixtures/replies/fourth.tsv")),
+/// Corpora that were blind once: asked in the end, and used to write rules from after that; with the least recall of a class
+/// (some readers of the sixth call reputation what the reference calls a listing).
+const LATER: [(&str, &str, f64); 4] = [
+    ("second", include_str!("../fixtures/replies/second.tsv"), 0.8),
+    ("third", include_str!("../fixtures/replies/third.tsv"), 0.8),
+    ("fourth", include_str!("../fixtures/replies/fourth.tsv"), 0.8),
+    ("sixth", include_str!("../fixtures/replies/sixth.tsv"), 0.75),
 ];
-const BLIND: &str = include_str!("../fixtures/replies/blind.tsv");
+/// Corpora that no rule was written from: wordings unlike all before, and replies as they come.
+const BLIND: [(&str, &str); 2] = [
+    ("fifth", include_str!("../fixtures/replies/blind.tsv")),
+    ("seventh", include_str!("../fixtures/replies/seventh.tsv")),
+];
 const SOURCES: &str = include_str!("../fixtures/replies/sources.tsv");
 const EXAMPLES: &str = include_str!("../../src/reply/examples.tsv");
 
@@ -91,18 +97,22 @@ fn unsourced(file: &str) -> Vec<Reply<'_>> {
 /// Nobody who wrote rules has seen these (docs/measurements.md).
 #[test]
 fn replies_that_nobody_wrote_rules_from_get_their_class() {
-    let found = score(&unsourced(BLIND));
-    println!("{}", table(&found));
-    let poor: Vec<_> = found.iter().filter(|(_, of)| of.1 >= ENOUGH && recall(**of) < 0.6).collect();
-    assert!(poor.is_empty() && mean(&found) >= 0.85, "{poor:?}\n{}", table(&found));
+    for (name, file) in BLIND {
+        let found = score(&unsourced(file));
+        println!("{name}\n{}", table(&found));
+        let poor: Vec<_> = found.iter().filter(|(_, of)| of.1 >= ENOUGH && recall(**of) < 0.6).collect();
+        assert!(poor.is_empty() && mean(&found) >= 0.85, "{name} {poor:?}\n{}", table(&found));
+    }
+    let seventh = score(&unsourced(BLIND[1].1));
+    assert!(seventh.values().filter(|of| of.1 >= ENOUGH).count() >= 15);
 }
 
 #[test]
 fn replies_that_were_blind_once_get_their_class() {
-    for (name, file) in LATER {
+    for (name, file, least) in LATER {
         let found = score(&unsourced(file));
         println!("{name}\n{}", table(&found));
-        let poor: Vec<_> = found.iter().filter(|(_, of)| of.1 >= ENOUGH && recall(**of) < 0.8).collect();
+        let poor: Vec<_> = found.iter().filter(|(_, of)| of.1 >= ENOUGH && recall(**of) < least).collect();
         assert!(poor.is_empty() && mean(&found) >= 0.95, "{name} {poor:?}\n{}", table(&found));
     }
 }

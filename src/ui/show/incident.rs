@@ -105,8 +105,8 @@ fn fate(incident: &Incident) -> String {
 /// The number, what is usual, and where that was learned.
 fn measured(state: &State, incident: &Incident) -> String {
     let unit = match state.rule_of(incident).map(|rule| rule.signal) {
-        Some(Signal::Files) => Unit::Millis,
-        Some(Signal::NewReply | Signal::Latency) => Unit::Number,
+        Some(Signal::Files | Signal::Latency) => Unit::Millis,
+        Some(Signal::NewReply | Signal::KnownCode | Signal::Surge) => Unit::Number,
         _ => Unit::Fraction,
     };
     let usual = incident.baseline.map_or_else(String::new, |usual| format!(", usually {}", number(usual, unit)));
