@@ -290,6 +290,24 @@ fn an_incident_opens_and_ends_with_the_log_and_keeps_what_people_did() {
 }
 
 #[test]
+fn what_another_process_has_just_found_is_not_counted_again() {
+    let desk = Desk::new();
+    for (name, text) in files(&throttled().0) {
+        desk.ingest(&name, text);
+    }
+    let (first, _) = look(&desk, &mut watch(&desk));
+    assert_eq!(first.len(), 1);
+    // Nothing can be counted any more.
+    let engine = pmtop::cli::engine(&desk.config).unwrap();
+    let root = engine.catalog().layout().root().to_owned();
+    for folder in ["events", "packs"] {
+        std::fs::rename(root.join(folder), root.join(format!("{folder}.away"))).unwrap();
+    }
+    let again = watch(&desk).look(&engine, &|_| Vec::new()).unwrap();
+    assert_eq!((again.incidents, again.happenings.len()), (first, 0));
+}
+
+#[test]
 fn a_listed_address_is_found_at_all_providers() {
     let mut rows = ordinary(10);
     let (from, until) = (begin() + 8 * DAY + 9 * HOUR, begin() + 8 * DAY + 13 * HOUR);
