@@ -5,8 +5,10 @@ use std::process::{Command, Output};
 use pmtop::insight::explain::ask::{Request, ask};
 use pmtop::insight::explain::{Explanation, Metric, Verdict};
 use pmtop::query::field::Field;
+use pmtop::query::question::{Question, Report};
 use pmtop::query::time::{MINUTE, parse_time};
 use pmtop::reply::Catalogue;
+use pmtop::report;
 use serde_json::Value as Json;
 
 use crate::support::{Desk, scope};
@@ -193,4 +195,40 @@ fn latency_is_held_against_what_one_in_twenty_took() {
     request.slow_ms = Some(600_000);
     let same = desk.engine.block_on(ask(&desk.engine, &Catalogue::builtin(), &request)).unwrap();
     assert_eq!(same.contributors[0].hits, 100);
+}
+
+#[test]
+fn explanations_reports_and_rules_may_ask_at_once() {
+    let desk = two_weeks();
+    let config = desk.config.clone();
+    let (done, all) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        for _ in 0..12 {
+            // Nothing is in memory: packs are loaded, and their words numbered, while others ask.
+            let engine = pmtop::cli::engine(&config).unwrap();
+            std::thread::scope(|threads| {
+                for asker in 0..6 {
+                    let (engine, config) = (&engine, &config);
+                    threads.spawn(move || match asker % 3 {
+                        0 => {
+                            let request =
+                                Request { scope: scope(&[MORNING]), metric: Some(Metric::Deferral), slow_ms: None };
+                            engine.block_on(ask(engine, &Catalogue::builtin(), &request)).map(drop)
+                        }
+                        1 => {
+                            let mut watch = pmtop::cli::incidents::watch(config).unwrap();
+                            let rule = watch.rules()[0].clone();
+                            watch.replay(engine, &rule.id, rule.thresholds()).map(drop)
+                        }
+                        _ => {
+                            let question = Question::new(Report::Replies, scope(&[MORNING]));
+                            engine.block_on(report::answer(engine, &question)).map(drop)
+                        }
+                    });
+                }
+            });
+        }
+        done.send(()).ok();
+    });
+    assert!(all.recv_timeout(std::time::Duration::from_secs(120)).is_ok(), "whoever asks waits for another");
 }

@@ -23,7 +23,7 @@ impl Packs {
             if places.iter().all(|place| *place == LEFT_OUT) {
                 continue;
             }
-            let outcomes: Vec<Option<What>> = self.what(piece, ready);
+            let outcomes: Vec<Option<What>> = Self::what(piece, ready);
             let whole = piece.quarters.is_none() && !wish.quarters;
             let table = if whole { Table::DayFull } else { Table::QuarterFull };
             let column = |column| (Section::Cells(table, column), false);
@@ -86,7 +86,7 @@ impl Packs {
                     *slot = who;
                 }
             }
-            let outcomes = self.what(piece, ready);
+            let outcomes = Self::what(piece, ready);
             let day = piece.date.map(|date| Micros::from(date) * 96 * QUARTER);
             let (first, last) = piece.quarters.unwrap_or((0, QUARTERS));
             let at = |quarter: usize| day.unwrap_or_default() + Micros::try_from(quarter).unwrap_or_default() * QUARTER;
@@ -139,10 +139,9 @@ impl Packs {
     }
 
     /// What each outcome of a pack means; `None` where filters leave it out.
-    fn what(&self, piece: &Piece, ready: &Ready<'_>) -> Vec<Option<What>> {
-        let words = self.words();
+    fn what(piece: &Piece, ready: &Ready<'_>) -> Vec<Option<What>> {
         let of = |(outcome, passes): (&super::OutcomeWords, bool)| {
-            let word = |index: usize| words.word(outcome.words[index]);
+            let word = |index: usize| ready.word(outcome.words[index]);
             passes.then(|| What {
                 kind: Kind::parse(&word(2)).unwrap_or(Kind::Status),
                 bounce: BounceClass::parse(&word(4)),

@@ -191,6 +191,11 @@ impl<'a> Ready<'a> {
         }
     }
 
+    /// The word of a number. Whoever waits to number new words stops all who ask the packs for theirs, so that nobody may ask twice.
+    pub(super) fn word(&self, number: u32) -> Arc<str> {
+        self.words.word(number)
+    }
+
     /// The group of each value of a dimension, by the pack's own words.
     fn groups(&self, loaded: &Loaded, index: usize, groups: bool) -> Vec<u32> {
         let allowed = self.allowed[index].as_ref();
