@@ -151,8 +151,7 @@ fn fold(joint: Joint, slow: u16) -> Joint {
 
 /// The metric whose change stands out most: by its first contributor, with a tenth of what is usual as noise.
 fn most_changed(now: &Joint, before: &Joint, weight: f64, slow: u16, words: &Words<'_>) -> Metric {
-    let mut best = (0.0, Metric::Deferral);
-    for metric in Metric::all() {
+    let signal = |metric: Metric| {
         let gauge = Gauge { metric, slow };
         let contrast = Contrast::new(now, before, weight, &gauge, words);
         let (_, found) = super::localise::Finder::of(&contrast, words, metric.fields(), None);
@@ -164,12 +163,18 @@ fn most_changed(now: &Joint, before: &Joint, weight: f64, slow: u16, words: &Wor
             let worse = if metric.is_rate() && found.excess < 0.0 { 0.25 } else { 1.0 };
             found.excess.abs() / spread * worse
         });
-        let signal = most.fold(0.0, f64::max);
-        if signal > best.0 {
-            best = (signal, metric);
-        }
-    }
-    best.1
+        (most.fold(0.0, f64::max), metric)
+    };
+    // Every other metric is left to a second thread.
+    let half = |from: usize| Metric::all().skip(from).step_by(2).map(&signal).collect::<Vec<_>>();
+    let mut signals = std::thread::scope(|scope| {
+        let others = scope.spawn(|| half(1));
+        let mut signals = half(0);
+        signals.extend(others.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        signals
+    });
+    signals.sort_by_key(|(_, metric)| *metric as usize);
+    signals.into_iter().fold((0.0, Metric::Deferral), |best, own| if own.0 > best.0 { own } else { best }).1
 }
 
 impl Asked<'_> {
@@ -180,7 +185,8 @@ impl Asked<'_> {
         let baseline = baseline(range, oldest);
         let latency = request.metric.is_none_or(|metric| metric == Metric::Latency);
         let wish = Wish { dimensions: u8::MAX, quarters: false, latency };
-        let (mut now, mut before) = self.now_and_before(range, &baseline.ranges, wish)?;
+        let mut now = self.joint(range, &[], wish)?;
+        let mut before = self.joints(&baseline.ranges, wish)?;
         let word = |number: u32| self.engine.word(number);
         let fbl = |provider: &str| self.engine.is_fbl(provider);
         let words = Words { word: &word, fbl: &fbl };
@@ -225,7 +231,8 @@ impl Asked<'_> {
             return Ok(());
         }
         let compared = baseline(part, oldest);
-        let (now, before) = self.now_and_before(part, &compared.ranges, wish)?;
+        let now = self.joint(part, &[], wish)?;
+        let before = self.joints(&compared.ranges, wish)?;
         let closer = explain(&now, &before, (part, compared.clone()), gauge, words);
         let Some(first) = closer.contributors.first().filter(|_| closer.up == found.up) else { return Ok(()) };
         let is_other = found.contributors.first().is_none_or(|known| known.filters != first.filters);
@@ -248,24 +255,12 @@ impl Asked<'_> {
         self.engine.joint(self.snapshot, &resolved, wish)
     }
 
-    /// The cells of a window, and those of all its baseline's ranges; each range is counted by a thread of its own.
-    fn now_and_before(
-        &self,
-        window: (Micros, Micros),
-        baseline: &[(Micros, Micros)],
-        wish: Wish,
-    ) -> Result<(Joint, Joint), Failure> {
-        std::thread::scope(|scope| {
-            let joined = |range: (Micros, Micros)| scope.spawn(move || self.joint(range, &[], wish));
-            let before: Vec<_> = baseline.iter().map(|range| joined(*range)).collect();
-            let now = self.joint(window, &[], wish)?;
-            let mut cells = Vec::new();
-            for counted in before {
-                let joint = counted.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
-                cells.extend(joint.cells);
-            }
-            Ok((now, Joint { cells }))
-        })
+    fn joints(&self, ranges: &[(Micros, Micros)], wish: Wish) -> Result<Joint, Failure> {
+        let mut cells = Vec::new();
+        for range in ranges {
+            cells.extend(self.joint(*range, &[], wish)?.cells);
+        }
+        Ok(Joint { cells })
     }
 
     /// The first contributor by quarter of an hour, from some time before the window on; and when it began.

@@ -19,9 +19,9 @@ const PRIOR: f64 = 3.0;
 /// What numbers in cells mean.
 pub struct Words<'a> {
     /// The word of a number.
-    pub word: &'a dyn Fn(u32) -> Arc<str>,
+    pub word: &'a (dyn Fn(u32) -> Arc<str> + Sync),
     /// Whether a provider sends complaint reports.
-    pub fbl: &'a dyn Fn(&str) -> bool,
+    pub fbl: &'a (dyn Fn(&str) -> bool + Sync),
 }
 
 impl std::fmt::Debug for Words<'_> {
