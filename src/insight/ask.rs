@@ -16,7 +16,7 @@ use crate::query::raw::Resolved;
 use crate::query::scope::Scope;
 use crate::query::time::TimeRange;
 
-/// Mail that was put off up to so many quarters of an hour ago is late now.
+/// Mail that was put off up to so many quarters of an hour ago is late now, and longer ago, if it is later than that.
 const PUT_OFF: i32 = 4;
 
 /// What deliveries say of slow mail.
@@ -93,8 +93,9 @@ fn was_put_off(engine: &Engine, snapshot: &Snapshot, verdict: &Verdict) -> Resul
         Ok((sum(&is_told_elsewhere), sum(&|what| Signal::Deferral.is_of(what))))
     };
     let Segment { first, last, hits, .. } = verdict.segment;
-    let (deferred, attempts) = count(first - PUT_OFF, last)?;
-    let (usually, of) = count(first - PUT_OFF - QUARTERS, first - PUT_OFF - 1)?;
+    let since = first - PUT_OFF - verdict.late().min(QUARTERS);
+    let (deferred, attempts) = count(since, last)?;
+    let (usually, of) = count(since - QUARTERS, since - 1)?;
     Ok(deferred - usually / of.max(1.0) * attempts >= hits / 2.0)
 }
 

@@ -9,8 +9,6 @@ use super::signal::Signal;
 const AFTERMATH: i32 = 3 * 4;
 /// Trouble so many times as weighty as a later one of the same kind and the same mail explains that.
 const ECHO: f64 = 10.0;
-/// Milliseconds in a quarter of an hour.
-const QUARTER_MS: f64 = 900_000.0;
 
 /// Stretches of the same trouble that are close to each other, as one.
 pub(super) fn merged(mut verdicts: Vec<Verdict>, rule: &Rule) -> Vec<Verdict> {
@@ -60,11 +58,7 @@ pub(super) fn without_consequences(verdicts: Vec<(usize, Verdict)>, rules: &[Rul
         .filter(|(index, verdict)| {
             let may_follow = matches!(signal(*index), Some(Signal::Latency | Signal::Volume | Signal::Surge));
             // What was put off for hours is late for hours.
-            #[expect(clippy::cast_possible_truncation, reason = "quarters of days")]
-            let late = match signal(*index) {
-                Some(Signal::Latency) => (verdict.value / QUARTER_MS) as i32,
-                _ => 0,
-            };
+            let late = verdict.late();
             let follows = |cause: &Verdict| {
                 cause.meets(verdict)
                     && cause.segment.first - 2 <= verdict.segment.last

@@ -41,6 +41,8 @@ const LONG_ENOUGH: i32 = 3;
 const ELSEWHERE: i64 = 3;
 /// Behind three times the p95 there is about one delivery in fifty.
 const SLOW_SHARE: f64 = 0.02;
+/// Milliseconds in a quarter of an hour.
+const QUARTER_MS: f64 = 900_000.0;
 /// Deliveries without which nothing is known of a usual latency.
 const SLOW_ROWS: u64 = 200;
 
@@ -83,6 +85,12 @@ impl Verdict {
     /// Whether a cell is one of its scope and time.
     fn explains(&self, cell: &Cell) -> bool {
         (self.reach.0..=self.reach.1).contains(&cell.quarter) && self.holds(cell)
+    }
+
+    /// Quarters of an hour by which slow mail is late; 0 for other trouble.
+    #[expect(clippy::cast_possible_truncation, reason = "quarters of days")]
+    pub(super) fn late(&self) -> i32 {
+        if self.slot.signal == Signal::Latency { (self.value / QUARTER_MS) as i32 } else { 0 }
     }
 
     /// Whether some rows may be of both: no field of both has another value.

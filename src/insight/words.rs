@@ -4,7 +4,6 @@ use super::incident::{Cause, Incident};
 use super::judge::{Verdict, whole};
 use super::rule::Rule;
 use super::signal::Signal;
-use crate::query::time::span;
 
 /// A cause that no reply tells.
 pub(super) fn plain(rule: &Rule, verdict: &Verdict) -> Cause {
@@ -34,6 +33,16 @@ pub(super) fn name(incident: &Incident) -> String {
     format!("{:010x}", xxhash_rust::xxh3::xxh3_64(text.as_bytes()) & 0xff_ffff_ffff)
 }
 
+/// A time for people: `6s`, `2m 08s`, `8h 53m`.
+#[expect(clippy::cast_possible_truncation, reason = "milliseconds of days")]
+fn lasted(ms: f64) -> String {
+    match (ms / 1000.0).round() as i64 {
+        seconds @ ..60 => format!("{seconds}s"),
+        seconds @ 60..3600 => format!("{}m {:02}s", seconds / 60, seconds % 60),
+        seconds => format!("{}h {:02}m", seconds / 3600, seconds / 60 % 60),
+    }
+}
+
 /// The line of an incident: that of its rule, filled in.
 pub(super) fn headline(rule: &Rule, incident: &Incident) -> String {
     let percent = |share: f64| {
@@ -45,8 +54,6 @@ pub(super) fn headline(rule: &Rule, incident: &Incident) -> String {
     } else {
         incident.scope.values().map(String::as_str).collect::<Vec<_>>().join(" · ")
     };
-    #[expect(clippy::cast_possible_truncation, reason = "milliseconds of days")]
-    let lasted = |ms: f64| span((ms * 1000.0) as i64);
     let (value, base) = match rule.signal {
         Signal::Latency | Signal::Files => (lasted(incident.value), lasted(incident.baseline.unwrap_or_default())),
         Signal::Surge => (format!("{:.1}", incident.value), "1".to_owned()),
@@ -59,4 +66,15 @@ pub(super) fn headline(rule: &Rule, incident: &Incident) -> String {
         .replace("{base}", &base)
         .replace("{hits}", &incident.hits.to_string())
         .replace("{of}", &incident.of.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_told_in_two_units_at_most() {
+        let told = [6_100.0, 128_000.0, 31_964_000.0].map(lasted);
+        assert_eq!(told, ["6s", "2m 08s", "8h 52m"]);
+    }
 }
