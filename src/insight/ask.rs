@@ -30,9 +30,17 @@ pub(super) struct Lateness {
 
 /// The rows of some quarters.
 pub(super) fn stretch(engine: &Engine, snapshot: &Snapshot, first: i32, last: i32) -> Result<Resolved, Failure> {
+    filtered(engine, snapshot, (first, last), [])
+}
+
+fn filtered(
+    engine: &Engine,
+    snapshot: &Snapshot,
+    (first, last): (i32, i32),
+    filters: impl IntoIterator<Item = Filter>,
+) -> Result<Resolved, Failure> {
     let at = |quarter: i32| Some(Micros::from(quarter) * QUARTER);
-    let scope = Scope::new(TimeRange::Between(at(first), at(last + 1)), []);
-    engine.resolve(snapshot, &scope, None)
+    engine.resolve(snapshot, &Scope::new(TimeRange::Between(at(first), at(last + 1)), filters), None)
 }
 
 /// The rows of a verdict in some quarters.
@@ -40,11 +48,10 @@ fn of_verdict(
     engine: &Engine,
     snapshot: &Snapshot,
     verdict: &Verdict,
-    (first, last): (i32, i32),
+    quarters: (i32, i32),
 ) -> Result<Resolved, Failure> {
-    let at = |quarter: i32| Some(Micros::from(quarter) * QUARTER);
     let filters = verdict.who().map(|(field, word)| Filter::include(field, engine.word(word).as_ref()));
-    engine.resolve(snapshot, &Scope::new(TimeRange::Between(at(first), at(last + 1)), filters), None)
+    filtered(engine, snapshot, quarters, filters)
 }
 
 /// The rows of a verdict that got no reply, one by one.

@@ -321,8 +321,7 @@ impl Case<'_> {
         let Some(Slowness { limit, .. }) = Slowness::new(&self.all, day) else { return 0.0 };
         let inside = series.iter().filter(|own| (segment.first..=segment.last).contains(&own.quarter));
         let hits: u64 = inside.filter(|own| Slow::ms(own.bucket) > limit).map(|own| u64::from(own.n)).sum();
-        let usual = own.share_above(day, limit).unwrap_or_default().max(SLOW_SHARE);
-        weight(hits as f64, usual * segment.of, verdict.slot.fields.len())
+        weight(hits as f64, usual_share(own, day, limit) * segment.of, verdict.slot.fields.len())
     }
 
     fn missing(&self, slot: &Slot, key: Key) -> Vec<Verdict> {
@@ -501,6 +500,9 @@ impl Case<'_> {
         verdicts: &[Verdict],
         cells: &mut dyn FnMut(i32, i32) -> Result<Vec<Cell>, E>,
     ) -> Result<Verdict, E> {
+        if self.rule.signal != Signal::Block {
+            return Ok(verdict);
+        }
         let is_wider = |other: &&Verdict| {
             let ours = verdict.who().filter(|(field, _)| *field != Field::Provider);
             other.slot.fields != verdict.slot.fields
@@ -508,9 +510,7 @@ impl Case<'_> {
                 && other.who().eq(ours)
                 && other.segment.overlaps(&verdict.segment)
         };
-        let Some(wider) = verdicts.iter().find(is_wider).filter(|_| self.rule.signal == Signal::Block) else {
-            return Ok(verdict);
-        };
+        let Some(wider) = verdicts.iter().find(is_wider) else { return Ok(verdict) };
         let (mut here, mut elsewhere) = (0, 0);
         for cell in cells(verdict.segment.first, verdict.segment.last)? {
             let is_listed = cell.what.reply == Some(ReplyClass::IpBlocklist) && self.rule.signal.is_hit(cell.what);
@@ -543,9 +543,13 @@ impl Slowness {
     fn new(latencies: &Latencies, day: i32) -> Option<Self> {
         let (p95, n, basis) = latencies.usual(day);
         let limit = (SLOW * p95).max(SLOW_MS);
-        let share = || latencies.share_above(day, limit).unwrap_or_default().max(SLOW_SHARE);
-        (n >= SLOW_ROWS).then(|| Self { p95, limit, share: share(), basis })
+        (n >= SLOW_ROWS).then(|| Self { p95, limit, share: usual_share(latencies, day, limit), basis })
     }
+}
+
+/// The share of a day's usual deliveries that take longer than a limit, in milliseconds.
+fn usual_share(latencies: &Latencies, day: i32, limit: f64) -> f64 {
+    latencies.share_above(day, limit).unwrap_or_default().max(SLOW_SHARE)
 }
 
 #[derive(Debug, Clone, Copy)]
